@@ -1,0 +1,143 @@
+//! What Hereafter costs over the raw driver: `cargo run --release -p taskbench`.
+//!
+//! Every figure is measured beside a floor, a small loop that does the same durable work with
+//! the raw driver and nothing else; runs of ours and of the floor alternate, each in a process
+//! and a file of its own, and the ratio of the medians is what counts.
+
+mod floor;
+mod idle;
+mod ours;
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand};
+
+/// Measures enqueueing and draining on SQLite, beside a raw sqlx loop.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Jobs of one run.
+    #[arg(long, default_value_t = 100_000)]
+    jobs: u64,
+    /// Runs of each side.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// One short run of each side: does it work at all?
+    #[arg(long)]
+    quick: bool,
+    /// `idle`, or one side of one run, which this program uses itself.
+    #[command(subcommand)]
+    side: Option<Side>,
+}
+
+/// One side of one run, in a process of its own.
+#[derive(Debug, Clone, Subcommand)]
+enum Side {
+    /// Stores jobs through a client.
+    OursEnqueue { path: String, jobs: u64 },
+    /// Stores the same rows through the driver.
+    FloorEnqueue { path: String, jobs: u64 },
+    /// Claims, runs nothing, and moves the rows to a finished table through the driver.
+    FloorDrain { path: String },
+    /// Measures an idle worker: how soon it starts a job, and what it costs meanwhile.
+    Idle,
+}
+
+fn main() -> ExitCode {
+    // Re-executed as a worker, this program is the worker's command line.
+    if std::env::args_os().nth(1).is_some_and(|first| first == "run") {
+        return hereafter::worker::main();
+    }
+    let options = Options::parse();
+    let done = match options.side.clone() {
+        Some(Side::Idle) => idle::measure(),
+        Some(side) => run_side(side),
+        None => compare(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_side(side: Side) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        match side {
+            Side::OursEnqueue { path, jobs } => ours::enqueue(&path, jobs).await,
+            Side::FloorEnqueue { path, jobs } => floor::enqueue(&path, jobs).await,
+            Side::FloorDrain { path } => floor::drain(&path).await,
+            Side::Idle => unreachable!("measured by processes, not on this runtime"),
+        }
+    })
+}
+
+/// Jobs per second of one side, a figure for each run.
+#[derive(Debug, Default)]
+struct Figures {
+    enqueue: Vec<f64>,
+    drain: Vec<f64>,
+}
+
+fn compare(options: &Options) -> anyhow::Result<()> {
+    let (jobs, runs) = if options.quick { (5_000, 1) } else { (options.jobs, options.runs) };
+    let (mut ours, mut floor) = (Figures::default(), Figures::default());
+    for run in 1..=runs {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (own, raw) = (path("ours.db"), path("floor.db"));
+        let count = jobs.to_string();
+        ours.enqueue.push(rate(jobs, timed(&["ours-enqueue", &own, &count])?));
+        ours.drain.push(rate(jobs, timed_worker(&own)?));
+        ensure!(ours::count_done(Path::new(&own))? == jobs, "the worker left jobs undone");
+        floor.enqueue.push(rate(jobs, timed(&["floor-enqueue", &raw, &count])?));
+        floor.drain.push(rate(jobs, timed(&["floor-drain", &raw])?));
+        eprintln!("run {run} of {runs} done");
+    }
+    println!(
+        "SQLite, WAL, synchronous=FULL; {jobs} jobs, {runs} alternating runs, whole processes"
+    );
+    println!("{:<22} {:>12} {:>12} {:>7}   spread of ours", "", "ours/s", "floor/s", "ratio");
+    line("enqueue, bulk", &mut ours.enqueue, &mut floor.enqueue);
+    line("drain, one worker", &mut ours.drain, &mut floor.drain);
+    Ok(())
+}
+
+fn line(what: &str, ours: &mut [f64], floor: &mut [f64]) {
+    let (own, raw) = (median(ours), median(floor));
+    let (min, max) = (ours[0], ours[ours.len() - 1]);
+    println!("{what:<22} {own:>12.0} {raw:>12.0} {:>7.2}   {min:.0} to {max:.0}", own / raw);
+}
+
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn rate(jobs: u64, span: Duration) -> f64 {
+    jobs as f64 / span.as_secs_f64()
+}
+
+/// Runs this program with these arguments, and answers how long it took.
+fn timed(args: &[&str]) -> anyhow::Result<Duration> {
+    let mut command = Command::new(std::env::current_exe()?);
+    time(command.args(args))
+}
+
+fn timed_worker(path: &str) -> anyhow::Result<Duration> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let url = format!("sqlite://{path}");
+    time(command.args(["run", "--burst", "--log-level", "error"]).env("HEREAFTER_URL", url))
+}
+
+fn time(command: &mut Command) -> anyhow::Result<Duration> {
+    let started = Instant::now();
+    let status = command.status().context("cannot run this program again")?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(started.elapsed())
+}

@@ -1,0 +1,236 @@
+//! Opens a broker by its URL. The only crate that names all brokers.
+//!
+//! Each broker is a feature, which adds a scheme to [`connect`] and changes nothing else.
+
+use taskcore::broker::{ConnectError, Connection, Opener};
+
+/// Opens the broker that a URL names.
+///
+/// | URL | feature | broker |
+/// | --- | --- | --- |
+/// | `memory://`, `memory://name` | `memory` | jobs in this process |
+/// | `sqlite://path`, `sqlite:///path`, `sqlite::memory:` | `sqlite` | jobs in a file |
+///
+/// # Errors
+///
+/// - [`ConnectError::UnknownScheme`] if no broker of this build knows the scheme; it lists
+///   those that there are, and the feature to add.
+/// - [`ConnectError::InvalidUrl`] if the rest of the URL is not understood.
+/// - What the broker says if it cannot be opened. No error shows a password.
+///
+/// ```
+/// # #[cfg(feature = "memory")]
+/// # async fn example() -> Result<(), taskcore::broker::ConnectError> {
+/// let connection = taskbroker_connect::connect("memory://").await?;
+/// assert_eq!(connection.broker.name(), "memory");
+/// # Ok(())
+/// # }
+/// ```
+pub async fn connect(url: &str) -> Result<Connection, ConnectError> {
+    open(url, IfMissing::Create).await
+}
+
+/// As [`connect`], but a store that is not there is an error and is not created: for programs
+/// that look at a store or operate it, whose user may have mistyped its name.
+///
+/// # Errors
+///
+/// As for [`connect`], and [`ConnectError::Unusable`] if there is no such store.
+pub async fn connect_existing(url: &str) -> Result<Connection, ConnectError> {
+    open(url, IfMissing::Refuse).await
+}
+
+/// What to do where there is no store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum IfMissing {
+    Create,
+    Refuse,
+}
+
+#[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "only files can be missing"))]
+async fn open(url: &str, if_missing: IfMissing) -> Result<Connection, ConnectError> {
+    let scheme = scheme_of(url)?;
+    match scheme.as_str() {
+        #[cfg(feature = "memory")]
+        "memory" => taskbroker_memory::connect(url),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => {
+            use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
+            let options = SqliteOptions::parse(url)?;
+            let options = match if_missing {
+                IfMissing::Create => options,
+                IfMissing::Refuse => options.existing(),
+            };
+            let broker = SqliteBroker::open(options).await?;
+            Ok(broker.connection())
+        }
+        _ => Err(unknown(scheme)),
+    }
+}
+
+inventory::submit! {
+    // So that a `.delay()` without a client can open HEREAFTER_URL.
+    Opener { open: |url| Box::pin(async move { connect(&url).await }) }
+}
+
+/// The schemes of this build.
+const COMPILED_IN: &[&str] = &[
+    #[cfg(feature = "memory")]
+    "memory",
+    #[cfg(feature = "sqlite")]
+    "sqlite",
+];
+
+/// A scheme that some build of Hereafter knows, and the feature of the crate `hereafter` that
+/// adds it.
+struct Known {
+    scheme: &'static str,
+    feature: &'static str,
+}
+
+const KNOWN: &[Known] =
+    &[Known { scheme: "memory", feature: "memory" }, Known { scheme: "sqlite", feature: "sqlite" }];
+
+/// Schemes of other systems, and people's other names for ours.
+const ALIASES: &[(&str, &str)] =
+    &[("file", "sqlite"), ("sqlite3", "sqlite"), ("mem", "memory"), ("inmemory", "memory")];
+
+/// Schemes of brokers that are planned; none of this version.
+const PLANNED: &[&str] =
+    &["postgres", "postgresql", "mysql", "mariadb", "amqp", "amqps", "redis", "rediss"];
+
+fn scheme_of(url: &str) -> Result<String, ConnectError> {
+    let (scheme, _) = url.split_once(':').unwrap_or_default();
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if is_scheme {
+        return Ok(scheme.to_owned());
+    }
+    let reason = format!("it does not start with a scheme: {}", examples());
+    Err(ConnectError::InvalidUrl { url: without_password(url), reason })
+}
+
+fn examples() -> String {
+    let urls: Vec<String> = COMPILED_IN
+        .iter()
+        .map(|scheme| match *scheme {
+            "sqlite" => "`sqlite://tasks.db`".to_owned(),
+            scheme => format!("`{scheme}://`"),
+        })
+        .collect();
+    if urls.is_empty() { no_broker().to_owned() } else { format!("write {}", urls.join(" or ")) }
+}
+
+fn unknown(scheme: String) -> ConnectError {
+    let lower = scheme.to_ascii_lowercase();
+    let meant = ALIASES.iter().find(|(alias, _)| *alias == lower).map(|(_, scheme)| *scheme);
+    let known = KNOWN.iter().find(|known| known.scheme == meant.unwrap_or(&lower));
+    let remedy = match known {
+        Some(known) if COMPILED_IN.contains(&known.scheme) => {
+            format!("write `{}:` instead", known.scheme)
+        }
+        Some(known) => format!("add the feature `{}` of the crate `hereafter`", known.feature),
+        None if COMPILED_IN.is_empty() => no_broker().to_owned(),
+        None if PLANNED.contains(&lower.as_str()) => {
+            "this version has no broker for it yet, so use one of these".to_owned()
+        }
+        None => "use one of these".to_owned(),
+    };
+    let compiled_in = match COMPILED_IN {
+        [] => "none".to_owned(),
+        schemes => schemes.join(", "),
+    };
+    ConnectError::UnknownScheme { scheme, compiled_in, remedy }
+}
+
+fn no_broker() -> &'static str {
+    "add a feature of the crate `hereafter`, such as `sqlite`"
+}
+
+/// The URL as it may be shown: without anything between the scheme and an `@`, whether or not
+/// the rest is a URL.
+fn without_password(url: &str) -> String {
+    let Some((before, host)) = url.rsplit_once('@') else { return url.to_owned() };
+    let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+    format!("{scheme}://…@{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refusal(url: &str) -> String {
+        connect(url).await.unwrap_err().to_string()
+    }
+
+    #[cfg(feature = "memory")]
+    #[tokio::test]
+    async fn a_memory_url_opens_a_store_in_this_process() {
+        let connection = connect("memory://").await.unwrap();
+        assert_eq!(connection.broker.name(), "memory");
+        assert!(connection.results.is_some() && connection.operate.is_some());
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[tokio::test]
+    async fn a_sqlite_url_opens_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tasks.db");
+        let connection = connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        assert_eq!(connection.broker.name(), "sqlite");
+        assert!(path.exists());
+        connection.broker.close().await.unwrap();
+    }
+
+    #[cfg(all(feature = "memory", feature = "sqlite"))]
+    #[tokio::test]
+    async fn an_unknown_scheme_lists_those_compiled_in() {
+        let error = refusal("gopher://host").await;
+        assert_eq!(
+            error,
+            "no broker knows the URL scheme `gopher`; compiled in: memory, sqlite; use one of these"
+        );
+    }
+
+    #[cfg(all(feature = "memory", feature = "sqlite"))]
+    #[tokio::test]
+    async fn another_name_of_a_scheme_is_told_what_to_write() {
+        assert!(refusal("sqlite3://tasks.db").await.ends_with("write `sqlite:` instead"));
+        assert!(refusal("SQLite://tasks.db").await.ends_with("write `sqlite:` instead"));
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[tokio::test]
+    async fn a_planned_scheme_is_told_from_a_mistyped_one() {
+        let error = refusal("postgres://user:secret@host/tasks").await;
+        assert!(error.contains("this version has no broker for it yet"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    #[tokio::test]
+    async fn a_scheme_that_is_not_compiled_in_names_the_feature_to_add() {
+        let error = refusal("sqlite://tasks.db").await;
+        assert!(error.ends_with("add the feature `sqlite` of the crate `hereafter`"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn text_without_a_scheme_is_refused_with_what_to_write() {
+        let error = refusal("tasks.db").await;
+        assert!(error.contains("`tasks.db`") && error.contains("does not start with a scheme"));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in ["x://user:secret@host/path", "://user:secret@host", "user:secret@host"] {
+            assert!(!without_password(url).contains("secret"), "{url}");
+        }
+        assert_eq!(without_password("x://user:secret@host/path"), "x://…@host/path");
+        assert_eq!(without_password("tasks.db"), "tasks.db");
+    }
+
+    #[test]
+    fn a_delay_without_a_client_finds_the_opener() {
+        assert_eq!(inventory::iter::<Opener>.into_iter().count(), 1);
+    }
+}

@@ -1,0 +1,208 @@
+//! [`SqliteBroker`]: the broker over a file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
+use taskcore::QueueName;
+use taskcore::broker::{
+    Broker, BrokerError, Capabilities, ConnectError, Connection, Delivery, Depth, Enqueued,
+    Extended, Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
+};
+
+use super::args::Args;
+use super::claim::Claim;
+use super::enqueue::Enqueue;
+use super::lease::{Begin, Extend};
+use super::options::SqliteOptions;
+use super::settle::Settle;
+use super::store::Store;
+use super::{depth, row, statements, upkeep};
+use crate::error::{BROKER, Error};
+use crate::receipt::Lease;
+use taskcore::broker::millis::later;
+
+/// One connection to a SQLite file; clones of its [`connection`](Self::connection) share it.
+#[derive(Debug)]
+pub struct SqliteBroker {
+    pub(super) store: Store,
+}
+
+impl SqliteBroker {
+    const CAPABILITIES: Capabilities = Capabilities {
+        dedupe: true,
+        results: true,
+        durable: true,
+        // Bounds how long one call holds the write lock: about 50 ms.
+        max_batch: 10_000,
+        // SQLite's own limit for a value is 1,000,000,000 bytes.
+        max_envelope: 256 * 1024 * 1024,
+        due_resolution: Duration::from_millis(1),
+    };
+
+    /// Opens a store, creates it if it is missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// - [`ConnectError::Unusable`] if the file cannot be opened, read or written, is damaged
+    ///   or is no SQLite database.
+    /// - [`ConnectError::NewerSchema`] if a newer Hereafter has written it.
+    /// - [`ConnectError::Broker`] if it is locked by others for too long.
+    pub async fn open(options: SqliteOptions) -> Result<Arc<Self>, ConnectError> {
+        Ok(Arc::new(Self { store: Store::open(options).await? }))
+    }
+
+    /// The three faces of this store.
+    #[must_use]
+    pub fn connection(self: &Arc<Self>) -> Connection {
+        Connection::of(self.clone())
+    }
+
+    /// Another connection to the same store, which is closed on its own.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Closed`] if this one is closed, or why the file cannot be opened again.
+    pub async fn another(&self) -> Result<Arc<Self>, BrokerError> {
+        Ok(Arc::new(Self { store: self.store.duplicate().await? }))
+    }
+
+    fn check_limits(batch: &[NewJob]) -> Result<(), Error> {
+        let Capabilities { max_batch, max_envelope, .. } = Self::CAPABILITIES;
+        if batch.len() > max_batch {
+            return Err(Error::Batch { jobs: batch.len(), limit: max_batch });
+        }
+        match batch.iter().find(|job| job.envelope.len() > max_envelope) {
+            Some(job) => Err(Error::Envelope {
+                task: job.task.to_string(),
+                bytes: job.envelope.len(),
+                limit: max_envelope,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks, without writing, whether a claim may find something.
+    async fn look(&self, queues: &str) -> Result<Look, Error> {
+        let row: SqliteRow = self
+            .store
+            .read("reserve", async |sql| {
+                sql.fetch_one(statements::LOOK, Args::new().with(queues)).await
+            })
+            .await?;
+        let look = || {
+            Ok(Look {
+                is_ready: row::is_set(&row, "ready")?,
+                due_at: row::optional_integer(&row, "due_at")?,
+            })
+        };
+        look().map_err(|source| self.store.error("reserve", source))
+    }
+}
+
+/// What an idle worker sees.
+struct Look {
+    is_ready: bool,
+    /// When the next scheduled job is due.
+    due_at: Option<i64>,
+}
+
+#[async_trait]
+impl Broker for SqliteBroker {
+    fn name(&self) -> &'static str {
+        BROKER
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let durable = self.store.is_file();
+        Capabilities { durable, ..Self::CAPABILITIES }
+    }
+
+    async fn duplicate(&self) -> Result<Arc<dyn Broker>, BrokerError> {
+        Ok(self.another().await?)
+    }
+
+    async fn enqueue(&self, batch: &[NewJob]) -> Result<Vec<Enqueued>, BrokerError> {
+        self.store.check_open()?;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        Self::check_limits(batch)?;
+        Ok(self.store.write(Enqueue(batch.to_vec())).await?)
+    }
+
+    async fn reserve(&self, request: &Reserve) -> Result<Vec<Delivery>, BrokerError> {
+        self.store.check_open()?;
+        let clock = self.store.clock();
+        let over_ms = later(clock.now_ms(), request.wait);
+        let queues = depth::names(request.queues.iter().map(|share| &share.queue));
+        let mut listener = self.store.watch.listen();
+        loop {
+            let look = self.look(&queues).await?;
+            let now_ms = clock.now_ms();
+            let is_due = look.due_at.is_some_and(|due_at| due_at <= now_ms);
+            if look.is_ready || is_due {
+                let deliveries = self.store.write(Claim::of(request)).await?;
+                if !deliveries.is_empty() {
+                    return Ok(deliveries);
+                }
+            }
+            let stops = [&request.interrupt, &self.store.closed];
+            if now_ms >= over_ms || stops.iter().any(|stop| stop.is_cancelled()) {
+                return Ok(Vec::new());
+            }
+            // A due job of another queue was promoted above, so it is not waited for again.
+            let due_at = look.due_at.filter(|due_at| *due_at > now_ms);
+            let until_ms = due_at.map_or(over_ms, |due_at| due_at.min(over_ms));
+            listener.wait(clock, until_ms, stops).await;
+        }
+    }
+
+    async fn begin(&self, receipt: &Receipt) -> Result<Settled, BrokerError> {
+        self.store.check_open()?;
+        match Lease::of(receipt) {
+            Some(lease) => Ok(self.store.write(Begin(lease)).await?),
+            None => Ok(Settled::Stale),
+        }
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
+        self.store.check_open()?;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.write(Settle(batch.to_vec())).await?)
+    }
+
+    async fn extend(
+        &self,
+        receipts: &[Receipt],
+        lease: Duration,
+    ) -> Result<Vec<Extended>, BrokerError> {
+        self.store.check_open()?;
+        if receipts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let leases = receipts.iter().map(Lease::of).collect();
+        Ok(self.store.write(Extend { leases, span: lease }).await?)
+    }
+
+    async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError> {
+        Ok(self.store.write(upkeep::Upkeep(*maintain)).await?)
+    }
+
+    async fn depth(&self, queues: &[QueueName]) -> Result<Vec<Depth>, BrokerError> {
+        self.store.check_open()?;
+        if queues.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now_ms = self.store.clock().now_ms();
+        Ok(self.store.read("depth", async |sql| depth::of(sql, queues, now_ms).await).await?)
+    }
+
+    async fn close(&self) -> Result<(), BrokerError> {
+        self.store.close().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! What `doctor` says of a store.
+
+use sqlx::sqlite::SqliteRow;
+use taskcore::broker::{Finding, FindingLevel};
+
+use super::args::Args;
+use super::connection::Connection;
+use super::migrate;
+use super::row;
+use super::statements;
+use super::store::Store;
+use super::watch::Source;
+use taskcore::broker::millis::timestamp;
+
+pub(super) async fn check(
+    sql: &mut Connection,
+    store: &Store,
+) -> Result<Vec<Finding>, sqlx::Error> {
+    let pages = Pages::of(&sql.fetch_one(statements::PAGES, Args::new()).await?)?;
+    let mut findings = vec![
+        version(sql).await?,
+        schema(sql).await?,
+        journal(sql, store).await?,
+        synchronous(sql, store).await?,
+        wakeups(store),
+        pages.finding(),
+    ];
+    findings.extend(integrity(sql, &pages).await?);
+    findings.push(oldest(sql, store.clock().now_ms()).await?);
+    Ok(findings)
+}
+
+/// Checking more takes longer than a person waits: about a second per GiB, from a fast disk.
+const CHECKED_BYTES: i64 = 1 << 30;
+
+/// A job that waits longer than this for a worker is worth a warning.
+const LONG_WAIT_MS: i64 = 15 * 60 * 1000;
+
+struct Pages {
+    count: i64,
+    free: i64,
+    size: i64,
+}
+
+impl Pages {
+    fn of(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            count: row::integer(row, "page_count")?,
+            free: row::integer(row, "freelist_count")?,
+            size: row::integer(row, "page_size")?,
+        })
+    }
+
+    fn bytes(&self) -> i64 {
+        self.count.saturating_mul(self.size)
+    }
+
+    fn finding(&self) -> Finding {
+        let mib = |pages: i64| pages.saturating_mul(self.size) / (1 << 20);
+        let detail = format!(
+            "{} MiB, of which {} MiB are free for new jobs",
+            mib(self.count),
+            mib(self.free)
+        );
+        finding(FindingLevel::Ok, "file size", detail)
+    }
+}
+
+async fn version(sql: &mut Connection) -> Result<Finding, sqlx::Error> {
+    let row = sql.fetch_one(statements::SQLITE_VERSION, Args::new()).await?;
+    Ok(finding(FindingLevel::Ok, "SQLite", format!("version {}", row::text(&row, "version")?)))
+}
+
+async fn schema(sql: &mut Connection) -> Result<Finding, sqlx::Error> {
+    let found = migrate::version(sql).await?;
+    let supported = migrate::SUPPORTED;
+    Ok(if found == supported {
+        finding(FindingLevel::Ok, "schema", format!("version {found}"))
+    } else {
+        let detail = format!(
+            "version {found}, and this program was started with version {supported}: restart it, \
+             or upgrade it"
+        );
+        finding(FindingLevel::Error, "schema", detail)
+    })
+}
+
+async fn journal(sql: &mut Connection, store: &Store) -> Result<Finding, sqlx::Error> {
+    let row = sql.fetch_one(statements::JOURNAL_MODE, Args::new()).await?;
+    let mode = row::text(&row, "mode")?;
+    Ok(if mode == "wal" || !store.is_file() {
+        finding(FindingLevel::Ok, "journal", mode)
+    } else {
+        let detail = format!(
+            "mode `{mode}` instead of `wal`, set by another program: readers and the writer \
+             block each other; close all programs that use the file, then start one"
+        );
+        finding(FindingLevel::Warning, "journal", detail)
+    })
+}
+
+async fn synchronous(sql: &mut Connection, store: &Store) -> Result<Finding, sqlx::Error> {
+    let row = sql.fetch_one(statements::SYNCHRONOUS, Args::new()).await?;
+    let subject = "durability";
+    if !store.is_file() {
+        let detail = "jobs live in this process only and end with it: give a path to keep them";
+        return Ok(finding(FindingLevel::Warning, subject, detail.to_owned()));
+    }
+    Ok(match row::integer(&row, "level")? {
+        0 => finding(
+            FindingLevel::Warning,
+            subject,
+            "`synchronous=off`: a loss of power may damage the file".to_owned(),
+        ),
+        1 => finding(
+            FindingLevel::Warning,
+            subject,
+            "`synchronous=normal`: a loss of power may take the latest jobs back".to_owned(),
+        ),
+        _ => finding(FindingLevel::Ok, subject, "every commit waits for the disk".to_owned()),
+    })
+}
+
+fn wakeups(store: &Store) -> Finding {
+    let subject = "wake-ups";
+    match &store.watch.source {
+        Source::Alone => finding(FindingLevel::Ok, subject, "within this process".to_owned()),
+        Source::Events(_) => {
+            finding(FindingLevel::Ok, subject, "the log file is watched".to_owned())
+        }
+        Source::Polling(reason) => {
+            let detail = format!(
+                "polling up to 250 ms apart, because {reason}: jobs of other processes start later"
+            );
+            finding(FindingLevel::Warning, subject, detail)
+        }
+    }
+}
+
+async fn integrity(sql: &mut Connection, pages: &Pages) -> Result<Option<Finding>, sqlx::Error> {
+    let subject = "integrity";
+    if pages.bytes() > CHECKED_BYTES {
+        let detail = "not checked, because the file is large: run `PRAGMA quick_check` on a copy";
+        return Ok(Some(finding(FindingLevel::Ok, subject, detail.to_owned())));
+    }
+    let rows = sql.fetch(statements::QUICK_CHECK, Args::new()).await?;
+    let line = rows.first().map(|row| row::text(row, "quick_check")).transpose()?;
+    Ok(line.map(|line| match line.as_str() {
+        "ok" => finding(FindingLevel::Ok, subject, "sound".to_owned()),
+        _ => {
+            let detail = format!("{line}: restore a backup, or salvage it with `.recover`");
+            finding(FindingLevel::Error, subject, detail)
+        }
+    }))
+}
+
+async fn oldest(sql: &mut Connection, now_ms: i64) -> Result<Finding, sqlx::Error> {
+    let subject = "oldest ready job";
+    let rows = sql.fetch(statements::OLDEST_READY, Args::new()).await?;
+    let Some(row) = rows.first() else {
+        return Ok(finding(FindingLevel::Ok, subject, "none".to_owned()));
+    };
+    let due_at = row::integer(row, "due_at")?;
+    let queue = row::text(row, "queue")?;
+    let since = timestamp(due_at);
+    Ok(if now_ms - due_at < LONG_WAIT_MS {
+        finding(FindingLevel::Ok, subject, format!("in queue `{queue}`, since {since}"))
+    } else {
+        let detail = format!(
+            "in queue `{queue}`, since {since}: is a worker running for it, and is it paused?"
+        );
+        finding(FindingLevel::Warning, subject, detail)
+    })
+}
+
+fn finding(level: FindingLevel, subject: &str, detail: String) -> Finding {
+    Finding { level, subject: subject.to_owned(), detail }
+}

@@ -1,0 +1,110 @@
+//! Storing jobs.
+
+use std::collections::HashSet;
+
+use taskcore::JobId;
+use taskcore::broker::{Enqueued, NewJob};
+
+use super::args::Args;
+use super::row;
+use super::statements;
+use super::transact::Session;
+use super::writer::Write;
+use taskcore::broker::millis::{due_ms, later};
+
+/// Stores the jobs of a batch.
+#[derive(Debug)]
+pub(super) struct Enqueue(pub(super) Vec<NewJob>);
+
+impl Write for Enqueue {
+    const NAME: &'static str = "enqueue";
+    type Answer = Vec<Enqueued>;
+
+    async fn apply(&mut self, session: &mut Session) -> Result<Vec<Enqueued>, sqlx::Error> {
+        let Some(seqs) = insert(session, &self.0).await? else {
+            return Ok(vec![Enqueued::Duplicate; self.0.len()]);
+        };
+        distribute(session, &self.0, &seqs).await?;
+        session.has_news = true;
+        if seqs.count == self.0.len() {
+            return Ok(vec![Enqueued::Stored; self.0.len()]);
+        }
+        tell_apart(session, &self.0, &seqs).await
+    }
+}
+
+/// The numbers that the stored jobs of a batch got, in the order of the batch. Jobs that were
+/// there already leave gaps, but nobody else has a number in this range.
+#[derive(Debug, Clone, Copy)]
+struct Seqs {
+    first: i64,
+    last: i64,
+    count: usize,
+}
+
+impl Seqs {
+    fn args(self) -> Args {
+        Args::new().with(self.first).with(self.last)
+    }
+}
+
+/// Writes the rows of new jobs; `None` if all were there already.
+async fn insert(session: &mut Session, jobs: &[NewJob]) -> Result<Option<Seqs>, sqlx::Error> {
+    let now_ms = session.now_ms;
+    let row = |args: &mut Args, job: &NewJob| {
+        args.push(job.id.as_bytes().as_slice());
+        args.push(job.queue.as_str());
+        args.push(&*job.task);
+        args.push(i64::from(job.priority.value()));
+        args.push(due_ms(job.due, now_ms));
+        args.push(job.expires_in.map(|span| later(now_ms, span)));
+        args.push(job.envelope.as_slice());
+    };
+    let rest = |args: Args| args.with(now_ms).with(now_ms);
+    let before = session.last_seq().await?;
+    let mut seqs = Seqs { first: before + 1, last: before, count: 0 };
+    for chunk in statements::ENQUEUE.chunks(jobs, &row, &rest) {
+        let inserted = session.sql.run(chunk.sql, chunk.args).await?;
+        if inserted.rows_affected() > 0 {
+            seqs.last = inserted.last_insert_rowid();
+            seqs.count += inserted.rows_affected() as usize;
+        }
+    }
+    session.last_seq = Some(seqs.last);
+    Ok((seqs.count > 0).then_some(seqs))
+}
+
+/// Puts the new jobs where their state says.
+async fn distribute(
+    session: &mut Session,
+    jobs: &[NewJob],
+    seqs: &Seqs,
+) -> Result<(), sqlx::Error> {
+    let now_ms = session.now_ms;
+    let is_due = |job: &NewJob| due_ms(job.due, now_ms) <= now_ms;
+    if jobs.iter().any(is_due) {
+        session.sql.execute(statements::ENQUEUE_READY, seqs.args().with(now_ms)).await?;
+    }
+    if !jobs.iter().all(is_due) {
+        session.sql.execute(statements::ENQUEUE_SCHEDULED, seqs.args().with(now_ms)).await?;
+    }
+    if jobs.iter().any(|job| job.expires_in.is_some()) {
+        session.sql.execute(statements::ENQUEUE_EXPIRY, seqs.args()).await?;
+    }
+    Ok(())
+}
+
+async fn tell_apart(
+    session: &mut Session,
+    jobs: &[NewJob],
+    seqs: &Seqs,
+) -> Result<Vec<Enqueued>, sqlx::Error> {
+    let rows = session.sql.fetch(statements::ENQUEUED, seqs.args()).await?;
+    let mut stored: HashSet<JobId> =
+        rows.iter().map(|row| row::job_id(row, "id")).collect::<Result<_, _>>()?;
+    // Removed, because the second job of one id in a batch is the duplicate of the first.
+    let answer = |job: &NewJob| {
+        if stored.remove(&job.id) { Enqueued::Stored } else { Enqueued::Duplicate }
+    };
+    Ok(jobs.iter().map(answer).collect())
+}

@@ -1,0 +1,58 @@
+//! The embedded broker: one SQLite file, any number of processes, no server.
+//!
+//! # Guarantees
+//!
+//! - A call that answered is on disk: write-ahead log, `synchronous=FULL`, and calls made at
+//!   the same time share one commit.
+//! - Every process on the machine may open the file, enqueue, work and wait. A commit wakes
+//!   the waiting ones within milliseconds, because they watch the log file; where watching
+//!   fails they poll, at most 250 ms apart, and [`check`](taskcore::broker::Operate::check)
+//!   says so.
+//! - The file may be your application's own database: all tables start with `hereafter_`.
+//!
+//! # Limits
+//!
+//! One process writes at a time, and SQLite's write-ahead log needs a local file system.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
+//!
+//! let broker = SqliteBroker::open(SqliteOptions::parse("sqlite://tasks.db")?).await?;
+//! let client = taskcore::Client::new(broker.connection());
+//! # Ok(())
+//! # }
+//! ```
+
+mod args;
+mod broker;
+mod bulk;
+mod cancel;
+mod check;
+mod claim;
+mod connection;
+mod depth;
+mod enqueue;
+mod filter;
+mod finish;
+mod lease;
+mod migrate;
+mod operate;
+mod options;
+mod readers;
+mod results;
+mod row;
+mod settle;
+mod statements;
+mod store;
+mod sweep;
+mod transact;
+mod upkeep;
+mod watch;
+mod writer;
+
+#[cfg(test)]
+mod plans;
+
+pub use broker::SqliteBroker;
+pub use options::{SqliteOptions, Synchronous};

@@ -1,0 +1,112 @@
+//! What people do to a running system.
+
+use async_trait::async_trait;
+use taskcore::broker::{
+    BrokerError, CancelOutcome, Finding, JobFilter, JobRecord, JobState, Operate, QueueStatus,
+};
+use taskcore::{JobId, QueueName};
+
+use super::args::Args;
+use super::broker::SqliteBroker;
+use super::cancel::{Cancel, Pause};
+use super::connection::Connection;
+use super::filter::Query;
+use super::sweep::{Purge, Replay, Sweep};
+use super::{check, depth, row, statements};
+
+#[async_trait]
+impl Operate for SqliteBroker {
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, BrokerError> {
+        self.store.check_open()?;
+        let now_ms = self.store.clock().now_ms();
+        Ok(self.store.read("jobs", async |sql| records(sql, filter, now_ms).await).await?)
+    }
+
+    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<CancelOutcome>, BrokerError> {
+        self.store.check_open()?;
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.write(Cancel(ids.to_vec())).await?)
+    }
+
+    async fn replay(&self, filter: &JobFilter) -> Result<Vec<JobId>, BrokerError> {
+        let filter = JobFilter { states: vec![JobState::Failed], ..filter.clone() };
+        let mut replayed = Vec::new();
+        let mut sweep = self.sweep(&filter).await?;
+        while let Some(ids) = self.next_of(&mut sweep).await? {
+            let mut ids = self.store.write(Replay(sweep.only(ids))).await?;
+            sweep.took(ids.len());
+            replayed.append(&mut ids);
+        }
+        Ok(replayed)
+    }
+
+    async fn purge(&self, filter: &JobFilter) -> Result<u64, BrokerError> {
+        let mut purged = 0;
+        let mut sweep = self.sweep(filter).await?;
+        while let Some(ids) = self.next_of(&mut sweep).await? {
+            let count = self.store.write(Purge(sweep.only(ids))).await?;
+            sweep.took(count);
+            purged += count as u64;
+        }
+        Ok(purged)
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueStatus>, BrokerError> {
+        self.store.check_open()?;
+        let now_ms = self.store.clock().now_ms();
+        Ok(self.store.read("queues", async |sql| statuses(sql, now_ms).await).await?)
+    }
+
+    async fn pause(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError> {
+        let statement = if paused { statements::PAUSE } else { statements::RESUME };
+        Ok(self.store.write(Pause { queue: queue.to_string(), statement }).await?)
+    }
+
+    async fn check(&self) -> Result<Vec<Finding>, BrokerError> {
+        self.store.check_open()?;
+        Ok(self.store.read("check", async |sql| check::check(sql, &self.store).await).await?)
+    }
+}
+
+impl SqliteBroker {
+    /// A sweep over the jobs of now.
+    async fn sweep(&self, filter: &JobFilter) -> Result<Sweep, BrokerError> {
+        self.store.check_open()?;
+        Ok(self.store.read("sweep", async |sql| Sweep::start(sql, filter.clone()).await).await?)
+    }
+
+    /// The next jobs of a sweep, as they are without the write lock.
+    async fn next_of(&self, sweep: &mut Sweep) -> Result<Option<Vec<JobId>>, BrokerError> {
+        let now_ms = self.store.clock().now_ms();
+        Ok(self.store.read("sweep", async |sql| sweep.next(sql, now_ms).await).await?)
+    }
+}
+
+async fn records(
+    sql: &mut Connection,
+    filter: &JobFilter,
+    now_ms: i64,
+) -> Result<Vec<JobRecord>, sqlx::Error> {
+    let mut query = Query::of(statements::SELECT_RECORD, filter, now_ms);
+    // A negative limit is none.
+    query.add(query.source.newest_first).args.push(filter.limit.map_or(-1, i64::from));
+    let rows = sql.fetch_built(query.sql, query.args).await?;
+    rows.iter().map(|row| row::record(row, now_ms)).collect()
+}
+
+async fn statuses(sql: &mut Connection, now_ms: i64) -> Result<Vec<QueueStatus>, sqlx::Error> {
+    let mut depths = depth::all(sql, now_ms).await?;
+    let mut paused = Vec::new();
+    for row in sql.fetch(statements::PAUSED, Args::new()).await? {
+        let queue = row::queue(&row)?;
+        depths.entry(queue.clone());
+        paused.push(queue);
+    }
+    let status = |depth: taskcore::broker::Depth| QueueStatus {
+        paused: paused.contains(&depth.queue),
+        depth,
+    };
+    Ok(depths.by_queue.into_values().map(status).collect())
+}

@@ -1,0 +1,244 @@
+//! [`SqliteOptions`]: a URL, parsed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+use taskcore::Clock;
+use taskcore::broker::ConnectError;
+use url::form_urlencoded;
+
+/// Where the store is and how it is kept.
+///
+/// As a URL: `sqlite://relative.db`, `sqlite:///absolute.db` or `sqlite::memory:`, then
+/// options as a query:
+///
+/// | option | values | default |
+/// | --- | --- | --- |
+/// | `synchronous` | `full`, `normal`, `off` | `full` |
+/// | `watch` | `on`, `off`: whether to watch the log file for wake-ups | `on` |
+/// | `max_size` | bytes that the file may grow to | no limit |
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    pub(super) location: Location,
+    pub(super) synchronous: Synchronous,
+    pub(super) wakeups: Wakeups,
+    pub(super) max_size: Option<u64>,
+    pub(super) if_missing: IfMissing,
+    pub(super) clock: Clock,
+}
+
+/// When a commit waits for the disk; see SQLite's `PRAGMA synchronous`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Synchronous {
+    /// Always: what is committed survives a loss of power.
+    #[default]
+    Full,
+    /// At checkpoints: a loss of power may take the latest commits back, a crash does not.
+    Normal,
+    /// Never: a loss of power may damage the file.
+    Off,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Location {
+    File(PathBuf),
+    Memory,
+}
+
+/// What to do where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfMissing {
+    Create,
+    Refuse,
+}
+
+/// How commits of other processes are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wakeups {
+    Watch,
+    Poll,
+}
+
+impl SqliteOptions {
+    /// A store in a file, which is created if it is missing.
+    #[must_use]
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        Self::at(Location::File(path.as_ref().to_owned()))
+    }
+
+    /// A store in this process's memory, gone when its last connection closes.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::at(Location::Memory)
+    }
+
+    fn at(location: Location) -> Self {
+        Self {
+            location,
+            synchronous: Synchronous::default(),
+            wakeups: Wakeups::Watch,
+            max_size: None,
+            if_missing: IfMissing::Create,
+            clock: Clock::system(),
+        }
+    }
+
+    /// Parses a URL.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::InvalidUrl`] if it is no SQLite URL, names no file, or has an option
+    /// that is unknown or has another value than listed above.
+    pub fn parse(url: &str) -> Result<Self, ConnectError> {
+        let invalid = |reason| ConnectError::InvalidUrl { url: url.to_owned(), reason };
+        let (options, query) = Self::parse_location(url).map_err(invalid)?;
+        form_urlencoded::parse(query.as_bytes())
+            .try_fold(options, |options, (name, value)| options.with(&name, &value))
+            .map_err(invalid)
+    }
+
+    fn parse_location(url: &str) -> Result<(Self, &str), String> {
+        let wrong = "write `sqlite://path`, `sqlite:///absolute/path` or `sqlite::memory:`";
+        let rest = url.strip_prefix("sqlite:").ok_or(wrong)?;
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if path == ":memory:" {
+            return Ok((Self::memory(), query));
+        }
+        let path = percent_decode_str(path)
+            .decode_utf8()
+            .map_err(|_| "the path is not UTF-8 after its percent signs are decoded")?;
+        if path.is_empty() || path.contains('\0') {
+            return Err(format!("it names no file: {wrong}"));
+        }
+        Ok((Self::file(&*path), query))
+    }
+
+    fn with(self, name: &str, value: &str) -> Result<Self, String> {
+        match (name, value) {
+            ("synchronous", _) => Ok(self.synchronous(value.parse()?)),
+            ("watch", "on") => Ok(Self { wakeups: Wakeups::Watch, ..self }),
+            ("watch", "off") => Ok(self.polling()),
+            ("watch", _) => Err(format!("`watch` is on or off, not `{value}`")),
+            ("max_size", _) => match value.parse() {
+                Ok(bytes) => Ok(self.max_size(bytes)),
+                Err(_) => Err(format!("`max_size` is a number of bytes, not `{value}`")),
+            },
+            _ => Err(format!(
+                "there is no option `{name}`; there are `synchronous`, `watch` and `max_size`"
+            )),
+        }
+    }
+
+    /// Refuses a file that is not there, instead of creating it: for programs that only look.
+    #[must_use]
+    pub fn existing(mut self) -> Self {
+        self.if_missing = IfMissing::Refuse;
+        self
+    }
+
+    /// When a commit waits for the disk.
+    #[must_use]
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// Polls for the commits of other processes instead of watching the log file.
+    #[must_use]
+    pub fn polling(mut self) -> Self {
+        self.wakeups = Wakeups::Poll;
+        self
+    }
+
+    /// The size that this process lets the file grow to, in bytes. A call beyond it is
+    /// refused as on a full disk.
+    #[must_use]
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = Some(bytes);
+        self
+    }
+
+    /// The clock that decides due times and the ends of leases. All processes on one file
+    /// need the same one, so only tests set it.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+impl FromStr for Synchronous {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "full" => Ok(Self::Full),
+            "normal" => Ok(Self::Normal),
+            "off" => Ok(Self::Off),
+            _ => Err(format!("`synchronous` is full, normal or off, not `{text}`")),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Memory => f.write_str(":memory:"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(url: &str) -> Location {
+        SqliteOptions::parse(url).unwrap().location
+    }
+
+    fn refusal(url: &str) -> String {
+        SqliteOptions::parse(url).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_url_names_a_relative_or_an_absolute_file_or_memory() {
+        assert_eq!(location("sqlite://tasks.db"), Location::File("tasks.db".into()));
+        assert_eq!(location("sqlite:tasks.db"), Location::File("tasks.db".into()));
+        assert_eq!(location("sqlite://a/b.db"), Location::File("a/b.db".into()));
+        assert_eq!(location("sqlite:///var/tasks.db"), Location::File("/var/tasks.db".into()));
+        assert_eq!(location("sqlite://a%3Fb%20c.db"), Location::File("a?b c.db".into()));
+        assert_eq!(location("sqlite::memory:"), Location::Memory);
+        assert_eq!(location("sqlite://:memory:"), Location::Memory);
+    }
+
+    #[test]
+    fn options_are_parsed() {
+        let url = "sqlite://t.db?synchronous=normal&watch=off&max_size=1000";
+        let options = SqliteOptions::parse(url).unwrap();
+        assert_eq!(options.synchronous, Synchronous::Normal);
+        assert_eq!(options.wakeups, Wakeups::Poll);
+        assert_eq!(options.max_size, Some(1000));
+    }
+
+    #[test]
+    fn an_unknown_option_is_refused_with_the_list() {
+        let error = refusal("sqlite://t.db?sync=full");
+        assert!(error.contains("there is no option `sync`"), "{error}");
+        assert!(error.contains("`synchronous`, `watch` and `max_size`"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_value_or_a_missing_path_is_refused_with_what_to_write() {
+        assert!(refusal("sqlite://t.db?synchronous=on").contains("full, normal or off"));
+        assert!(refusal("sqlite://t.db?watch=1").contains("on or off"));
+        assert!(refusal("sqlite://t.db?max_size=1G").contains("a number of bytes"));
+        for url in ["sqlite://", "sqlite:", "sqlite://?watch=on", "file.db"] {
+            assert!(refusal(url).contains("write `sqlite://path`"), "{url}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Tests of the query plans: what a statement reads must not grow with what waits or has ended.
+
+use std::collections::BTreeSet;
+
+use sqlx::Row;
+use taskcore::broker::{JobFilter, JobState};
+use taskcore::{Clock, JobId};
+
+use super::args::Args;
+use super::bulk::Bulk;
+use super::connection::{self, Connection};
+use super::filter::Query;
+use super::options::SqliteOptions;
+use super::{migrate, statements as s};
+
+/// A text of a statement, whatever kind of constant it is.
+trait Text {
+    fn text(&'static self) -> String;
+}
+
+impl Text for &'static str {
+    fn text(&'static self) -> String {
+        (*self).to_owned()
+    }
+}
+
+impl Text for Bulk {
+    fn text(&'static self) -> String {
+        let row = |args: &mut Args, number: &i64| args.push(*number);
+        self.chunks(&[1, 2, 3], &row, &|args| args).next().unwrap().sql.to_owned()
+    }
+}
+
+struct Named {
+    name: &'static str,
+    text: String,
+}
+
+macro_rules! named {
+    ($($name:ident)*) => { vec![$(Named { name: stringify!($name), text: s::$name.text() }),*] };
+}
+
+/// Every statement that reads or writes tables of jobs.
+fn statements() -> Vec<Named> {
+    named! {
+        ENQUEUE ENQUEUE_READY ENQUEUE_SCHEDULED ENQUEUE_EXPIRY ENQUEUED
+        LOOK PROMOTE LAST_PROMOTED PROMOTED HEAD LEASE TAKE
+        BEGIN_JOB EXTEND HELD COUNT_HELD CANCELLED END_LEASE
+        DONE FINISH FAIL RETRY SCHEDULE RELEASE MAKE_READY EXPIRE_AGAIN FINISHED
+        BURY DELETE_JOB DELETE_OUTCOME UNREADY UNSCHEDULE
+        EXPIRY_DUE EXPIRY_SEEN LEASES_ENDED RECLAIM LOSE
+        PRUNE_DUE PRUNABLE PRUNED PRUNED_PARTLY TOMBSTONES_OVER
+        STANDING REPLAY PAUSE RESUME PAUSED MAX_SEQ
+        COUNT_READY COUNT_READY_OF COUNT_SCHEDULED COUNT_RUNNING COUNT_FAILED
+        OUTCOMES FINISHED_AFTER FINISHED_LAST OLDEST_READY
+    }
+}
+
+/// What a statement may walk over whole, and why.
+const ALLOWED: &[(&str, &str)] = &[
+    // One row, by LIMIT 1 in the order of the key.
+    ("LOOK", "SCAN hereafter_scheduled"),
+    // As many rows as were just promoted, by OFFSET in the order of the key.
+    ("LAST_PROMOTED", "SCAN hereafter_scheduled"),
+    // As many rows as all workers run at once.
+    ("LEASES_ENDED", "SCAN r"),
+    ("COUNT_RUNNING", "SCAN r"),
+    // Counting is what they are for; they run beside the writer.
+    ("COUNT_READY", "SCAN hereafter_ready"),
+    ("COUNT_SCHEDULED", "SCAN hereafter_scheduled"),
+    ("COUNT_FAILED", "SCAN o USING COVERING INDEX hereafter_outcome_failed"),
+    ("OLDEST_READY", "SCAN hereafter_ready"),
+    ("PAUSED", "SCAN hereafter_paused"),
+];
+
+async fn migrated() -> Connection {
+    let options = SqliteOptions::memory();
+    let mut sql = Connection::open(&connection::first_options(&options, "/plans")).await.unwrap();
+    migrate::migrate(&mut sql, &"plans".into(), &Clock::system()).await.unwrap();
+    sql
+}
+
+async fn plan(sql: &mut Connection, text: &str) -> Vec<String> {
+    let text = format!("EXPLAIN QUERY PLAN {text}");
+    let rows = sql.fetch_built(text, Args::new()).await.unwrap();
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+/// Steps that walk over a whole table or index, or sort.
+fn walks(plan: &[String]) -> impl Iterator<Item = &String> {
+    plan.iter().filter(|step| {
+        let is_input =
+            ["CONSTANT", "input", "asked", "json_each"].iter().any(|input| step.contains(input));
+        (step.starts_with("SCAN") && !is_input) || step.starts_with("USE TEMP B-TREE FOR ORDER")
+    })
+}
+
+#[tokio::test]
+async fn no_statement_walks_over_jobs_that_are_not_its_business() {
+    let mut sql = migrated().await;
+    for Named { name, text } in statements() {
+        let plan = plan(&mut sql, &text).await;
+        for step in walks(&plan) {
+            let is_allowed = ALLOWED.contains(&(name, step.as_str()))
+                || (name == "OLDEST_READY" && step.starts_with("USE TEMP"));
+            assert!(is_allowed, "{name}: {step}\n{plan:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn failed_and_running_jobs_are_found_without_looking_at_others() {
+    let mut sql = migrated().await;
+    let of = |state| JobFilter { states: vec![state], ..JobFilter::default() };
+    let one = JobFilter { ids: Some(vec![JobId::new()]), ..JobFilter::default() };
+    for (filter, allowed) in [
+        (of(JobState::Failed), "SCAN o USING INDEX hereafter_outcome_failed"),
+        (of(JobState::Running), "SCAN r"),
+        (one, "USE TEMP B-TREE FOR ORDER BY"),
+    ] {
+        let mut query = Query::of(s::SELECT_RECORD, &filter, 0);
+        query.add(query.source.newest_first);
+        let plan = plan(&mut sql, &query.sql).await;
+        assert!(walks(&plan).all(|step| step == allowed), "{filter:?}\n{plan:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_starts_where_its_last_step_ended() {
+    let mut sql = migrated().await;
+    for states in [vec![], vec![JobState::Failed]] {
+        let filter = JobFilter { states, ..JobFilter::default() };
+        let mut query = Query::of(s::SELECT_KEY, &filter, 0);
+        query.add(query.source.and_after);
+        query.add(query.source.and_up_to);
+        query.add(query.source.oldest_first);
+        let plan = plan(&mut sql, &query.sql).await;
+        assert_eq!(walks(&plan).count(), 0, "{filter:?}\n{plan:#?}");
+    }
+}
+
+#[test]
+fn every_statement_about_jobs_is_checked() {
+    let checked: BTreeSet<_> = statements().into_iter().map(|named| named.name).collect();
+    let source = include_str!("statements.rs");
+    let source = &source[..source.find("// ── looking over ──").unwrap()];
+    let of_transactions =
+        ["BEGIN", "COMMIT", "ROLLBACK", "PROBE", "SYNC", "NO_SYNC", "CHECKPOINT", "DATA_VERSION"];
+    let written: BTreeSet<_> = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub(super) "))
+        .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))
+        .filter_map(|line| line.split(':').next())
+        .filter(|name| !of_transactions.contains(name))
+        .chain(["OLDEST_READY"])
+        .collect();
+    assert_eq!(checked, written);
+}

@@ -1,0 +1,206 @@
+//! Recording verdicts.
+
+use std::collections::{BTreeMap, HashSet};
+
+use taskcore::broker::{Keep, Settled, Settlement, Verdict};
+use taskcore::{Failure, JobId, Payload};
+
+use super::args::Args;
+use super::finish::{self, DEDUPE, Ending, push_seq, same};
+use super::lease;
+use super::statements;
+use super::transact::Session;
+use super::writer::Write;
+use crate::receipt::Lease;
+use taskcore::broker::millis::later;
+
+/// Records one verdict per delivery.
+#[derive(Debug)]
+pub(super) struct Settle(pub(super) Vec<Settlement>);
+
+impl Write for Settle {
+    const NAME: &'static str = "settle";
+    type Answer = Vec<Settled>;
+
+    async fn apply(&mut self, session: &mut Session) -> Result<Vec<Settled>, sqlx::Error> {
+        let leases: Vec<Option<Lease>> = self.0.iter().map(lease_of).collect();
+        let asked: HashSet<Lease> = leases.iter().copied().flatten().collect();
+        let mut asked: Vec<Lease> = asked.into_iter().collect();
+        // In the order of the tables, so that neighbours share pages.
+        asked.sort_unstable_by_key(|lease| lease.seq);
+        let mut open = lease::held(session, &asked).await?;
+        let mut verdicts = Verdicts::default();
+        let mut answers = Vec::with_capacity(self.0.len());
+        for (settlement, lease) in self.0.iter().zip(leases) {
+            // Removed, because a second verdict in one batch comes after the first.
+            let is_current = lease.is_some_and(|lease| open.remove(&lease));
+            let applies = match lease {
+                Some(lease) if is_current => {
+                    verdicts.add(lease, &settlement.verdict, session.now_ms)
+                }
+                _ => false,
+            };
+            answers.push(if applies { Settled::Applied } else { Settled::Stale });
+        }
+        verdicts.write(session).await?;
+        Ok(answers)
+    }
+}
+
+/// `None` for a receipt that is not ours, or is another job's.
+fn lease_of(settlement: &Settlement) -> Option<Lease> {
+    Lease::of(&settlement.receipt).filter(|lease| lease.job == settlement.job)
+}
+
+/// Verdicts that count, sorted by what they write.
+#[derive(Debug, Default)]
+struct Verdicts<'a> {
+    settled: Vec<i64>,
+    done: Vec<Done<'a>>,
+    /// Ids of jobs that are done, by the end of their retention.
+    ids_by_end: BTreeMap<i64, Vec<u8>>,
+    dropped: Dropped,
+    retried: Vec<Retried<'a>>,
+    failed: Vec<Failed<'a>>,
+    failed_ids: Vec<u8>,
+    released: Vec<i64>,
+}
+
+#[derive(Debug)]
+struct Done<'a> {
+    seq: i64,
+    keep_until: i64,
+    result: Option<&'a Payload>,
+}
+
+#[derive(Debug)]
+struct Retried<'a> {
+    seq: i64,
+    due_at: i64,
+    failure: &'a Failure,
+}
+
+#[derive(Debug)]
+struct Failed<'a> {
+    seq: i64,
+    failure: &'a Failure,
+}
+
+/// Jobs that are done and of which nothing is kept.
+#[derive(Debug, Default)]
+struct Dropped {
+    seqs: Vec<i64>,
+    ids: Vec<u8>,
+}
+
+impl<'a> Verdicts<'a> {
+    /// Whether the verdict is one that this broker knows.
+    fn add(&mut self, lease: Lease, verdict: &'a Verdict, now_ms: i64) -> bool {
+        let Lease { job, seq, .. } = lease;
+        match verdict {
+            Verdict::Done { result, keep: Keep::For(span) } => {
+                let keep_until = later(now_ms, *span);
+                self.done.push(Done { seq, keep_until, result: result.as_ref() });
+                push_id(self.ids_by_end.entry(keep_until).or_default(), job);
+            }
+            Verdict::Done { keep: Keep::Nothing, .. } => {
+                self.dropped.seqs.push(seq);
+                push_id(&mut self.dropped.ids, job);
+            }
+            Verdict::Retry { after, failure } => {
+                let due_at = later(now_ms, *after);
+                self.retried.push(Retried { seq, due_at, failure });
+            }
+            Verdict::Failed { failure } => {
+                self.failed.push(Failed { seq, failure });
+                push_id(&mut self.failed_ids, job);
+            }
+            Verdict::Release => self.released.push(seq),
+            // A verdict of a later contract: the lease runs out and the job runs elsewhere.
+            _ => return false,
+        }
+        self.settled.push(seq);
+        true
+    }
+
+    /// Leases end last: the other statements read from them who ran the job, and when.
+    async fn write(self, session: &mut Session) -> Result<(), sqlx::Error> {
+        self.write_done(session).await?;
+        self.write_dropped(session).await?;
+        self.write_retried(session).await?;
+        self.write_failed(session).await?;
+        self.write_released(session).await?;
+        finish::end_leases(session, &self.settled).await
+    }
+
+    async fn write_done(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        let row = |args: &mut Args, done: &Done<'_>| {
+            args.push(done.seq);
+            args.push(done.keep_until);
+            args.push(done.result.map(Payload::as_slice));
+        };
+        let now_ms = session.now_ms;
+        let rest = |args: Args| args.with(now_ms);
+        session.sql.execute_bulk(&statements::DONE, &self.done, row, rest).await?;
+        for (end_ms, ids) in &self.ids_by_end {
+            session.note_finished(*end_ms, ids).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_dropped(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        let Dropped { seqs, ids } = &self.dropped;
+        if seqs.is_empty() {
+            return Ok(());
+        }
+        finish::delete(session, seqs, ids).await?;
+        // Handles may wait for them, to learn that nothing is kept.
+        session.note_finished(later(session.now_ms, DEDUPE), ids).await
+    }
+
+    async fn write_retried(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        if self.retried.is_empty() {
+            return Ok(());
+        }
+        let row = |args: &mut Args, retried: &Retried<'_>| {
+            args.push(retried.seq);
+            args.push(retried.due_at);
+            args.push(json(retried.failure));
+        };
+        session.sql.execute_bulk(&statements::RETRY, &self.retried, row, same).await?;
+        let seq = |args: &mut Args, retried: &Retried<'_>| args.push(retried.seq);
+        session.sql.execute_bulk(&statements::SCHEDULE, &self.retried, seq, same).await?;
+        session.has_news = true;
+        Ok(())
+    }
+
+    async fn write_failed(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        let row = |args: &mut Args, failed: &Failed<'_>| {
+            args.push(failed.seq);
+            args.push(json(failed.failure));
+        };
+        session.sql.execute_bulk(&statements::FAIL, &self.failed, row, same).await?;
+        let seqs: Vec<i64> = self.failed.iter().map(|failed| failed.seq).collect();
+        finish::finish(session, &seqs, &self.failed_ids, Ending::Failed).await
+    }
+
+    async fn write_released(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        if self.released.is_empty() {
+            return Ok(());
+        }
+        session.sql.execute_bulk(&statements::RELEASE, &self.released, push_seq, same).await?;
+        finish::wait_again(session, &self.released).await
+    }
+}
+
+fn push_id(ids: &mut Vec<u8>, job: JobId) {
+    ids.extend_from_slice(job.as_bytes());
+}
+
+/// A failure as it is stored.
+pub(super) fn json(failure: &Failure) -> String {
+    serde_json::to_string(failure).expect("a failure is plain data with text keys")
+}

@@ -1,0 +1,124 @@
+//! [`Sweep`]: replaying and purging, a bounded number of jobs at a time.
+
+use taskcore::JobId;
+use taskcore::broker::JobFilter;
+
+use super::args::Args;
+use super::connection::Connection;
+use super::filter::Query;
+use super::finish::{self, DEDUPE, push_seq, same};
+use super::row;
+use super::statements;
+use super::transact::Session;
+use super::upkeep::Jobs;
+use super::writer::Write;
+use taskcore::broker::millis::later;
+
+/// Where a walk over the jobs of a filter is.
+///
+/// It looks for jobs without the write lock, and takes the lock only to change those it
+/// found, if they still pass the filter: a walk over a million jobs keeps nobody from working.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    filter: JobFilter,
+    /// The last job seen.
+    after: i64,
+    /// The last job that was there when it began: newer ones are not its business.
+    up_to: i64,
+    /// How many more jobs it may take.
+    left: Option<u32>,
+}
+
+impl Sweep {
+    /// Jobs in one step.
+    const STEP: u32 = 1000;
+
+    pub(super) async fn start(
+        sql: &mut Connection,
+        filter: JobFilter,
+    ) -> Result<Self, sqlx::Error> {
+        let row = sql.fetch_one(statements::MAX_SEQ, Args::new()).await?;
+        let left = filter.limit;
+        Ok(Self { filter, after: 0, up_to: row::integer(&row, "seq")?, left })
+    }
+
+    /// The ids of the next jobs, oldest first; `None` at the end.
+    pub(super) async fn next(
+        &mut self,
+        sql: &mut Connection,
+        now_ms: i64,
+    ) -> Result<Option<Vec<JobId>>, sqlx::Error> {
+        let limit = self.left.unwrap_or(Self::STEP).min(Self::STEP);
+        let mut query = Query::of(statements::SELECT_KEY, &self.filter, now_ms);
+        query.add(query.source.and_after).args.push(self.after);
+        query.add(query.source.and_up_to).args.push(self.up_to);
+        query.add(statements::AND_NOT_RUNNING);
+        query.add(query.source.oldest_first).args.push(i64::from(limit));
+        let rows = sql.fetch_built(query.sql, query.args).await?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        self.after = row::integer(last, "seq")?;
+        rows.iter().map(|row| row::job_id(row, "id")).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The filter, for these jobs.
+    pub(super) fn only(&self, ids: Vec<JobId>) -> JobFilter {
+        JobFilter { ids: Some(ids), ..self.filter.clone() }
+    }
+
+    /// Counts what a step took against the limit.
+    pub(super) fn took(&mut self, jobs: usize) {
+        let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
+        self.left = self.left.map(|left| left.saturating_sub(jobs));
+    }
+}
+
+/// Makes failed jobs ready again, in order of creation.
+#[derive(Debug)]
+pub(super) struct Replay(pub(super) JobFilter);
+
+impl Write for Replay {
+    const NAME: &'static str = "replay";
+    type Answer = Vec<JobId>;
+
+    async fn apply(&mut self, session: &mut Session) -> Result<Vec<JobId>, sqlx::Error> {
+        let jobs = still_matching(session, &self.0).await?;
+        let now_ms = session.now_ms;
+        let rest = |args: Args| args.with(now_ms);
+        session.sql.execute_bulk(&statements::REPLAY, &jobs.seqs, push_seq, rest).await?;
+        session.sql.execute_bulk(&statements::DELETE_OUTCOME, &jobs.seqs, push_seq, same).await?;
+        finish::make_ready(session, &jobs.seqs).await?;
+        Ok(jobs.ids.as_chunks().0.iter().copied().map(JobId::from_bytes).collect())
+    }
+}
+
+/// Deletes jobs, except running ones; answers how many.
+#[derive(Debug)]
+pub(super) struct Purge(pub(super) JobFilter);
+
+impl Write for Purge {
+    const NAME: &'static str = "purge";
+    type Answer = usize;
+
+    async fn apply(&mut self, session: &mut Session) -> Result<usize, sqlx::Error> {
+        let jobs = still_matching(session, &self.0).await?;
+        finish::stop_waiting(session, &jobs.seqs).await?;
+        session.sql.execute_bulk(&statements::DELETE_OUTCOME, &jobs.seqs, push_seq, same).await?;
+        finish::delete(session, &jobs.seqs, &jobs.ids).await?;
+        // Handles may wait for them, to learn that they are gone.
+        session.note_finished(later(session.now_ms, DEDUPE), &jobs.ids).await?;
+        Ok(jobs.seqs.len())
+    }
+}
+
+/// The jobs that pass the filter under the write lock, oldest first.
+async fn still_matching(session: &mut Session, filter: &JobFilter) -> Result<Jobs, sqlx::Error> {
+    let mut query = Query::of(statements::SELECT_KEY, filter, session.now_ms);
+    query.add(statements::AND_NOT_RUNNING);
+    // A negative limit is none.
+    query.add(query.source.oldest_first).args.push(-1_i64);
+    let mut jobs = Jobs::default();
+    for row in session.sql.fetch_built(query.sql, query.args).await? {
+        jobs.add(&row)?;
+    }
+    Ok(jobs)
+}

@@ -1,0 +1,206 @@
+//! What holds between the tables, whatever happens to jobs.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use taskbroker_database::sqlite::SqliteBroker;
+use taskcore::broker::{
+    Broker, Delivery, Due, JobFilter, JobState, Keep, Maintain, NewJob, Operate, Settlement,
+    Verdict,
+};
+use taskcore::{Clock, Failure, FailureKind, JobId, Priority, QueueName};
+
+use crate::rig::{Rig, job, number, request};
+
+/// A world in which anything happens, by a seed.
+struct World {
+    rng: StdRng,
+    clock: Clock,
+    broker: std::sync::Arc<SqliteBroker>,
+    known: Vec<JobId>,
+    leased: Vec<Delivery>,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl World {
+    async fn step(&mut self) {
+        match self.rng.random_range(0..11) {
+            0..3 => self.enqueue().await,
+            3..5 => self.reserve().await,
+            5..7 => self.settle().await,
+            7 => self.cancel().await,
+            8 => self.upkeep().await,
+            9 => self.replay_or_purge().await,
+            _ => self.begin_or_extend().await,
+        }
+    }
+
+    async fn enqueue(&mut self) {
+        let count = self.rng.random_range(1..20);
+        let mut batch: Vec<NewJob> = (0..count).map(|_| self.some_job()).collect();
+        // Repeated, as after an unknown answer.
+        for id in self.some_ids() {
+            batch.push(NewJob { id, ..job() });
+        }
+        self.known.extend(batch.iter().map(|job| job.id));
+        self.broker.enqueue(&batch).await.unwrap();
+    }
+
+    fn some_job(&mut self) -> NewJob {
+        let rng = &mut self.rng;
+        let due = match rng.random_range(0..3) {
+            0 => Due::After(MINUTE * rng.random_range(0..5)),
+            _ => Due::Now,
+        };
+        NewJob {
+            priority: Priority::new(rng.random_range(-2..=2)).unwrap(),
+            expires_in: rng.random_bool(0.2).then(|| MINUTE * rng.random_range(1..5)),
+            due,
+            ..job()
+        }
+    }
+
+    fn some_ids(&mut self) -> Vec<JobId> {
+        let count = self.rng.random_range(0..3).min(self.known.len());
+        (0..count).map(|_| self.known[self.rng.random_range(0..self.known.len())]).collect()
+    }
+
+    async fn reserve(&mut self) {
+        let max = self.rng.random_range(1..15);
+        self.leased.extend(self.broker.reserve(&request(max, Duration::ZERO)).await.unwrap());
+    }
+
+    async fn settle(&mut self) {
+        let mut batch = Vec::new();
+        for _ in 0..self.rng.random_range(0..10).min(self.leased.len()) {
+            // Some stay in the list, and are settled twice.
+            let place = self.rng.random_range(0..self.leased.len());
+            let delivery = self.leased[place].clone();
+            if self.rng.random_bool(0.9) {
+                self.leased.swap_remove(place);
+            }
+            let verdict = self.some_verdict(&delivery);
+            batch.push(Settlement { job: delivery.job, receipt: delivery.receipt, verdict });
+        }
+        self.broker.settle(&batch).await.unwrap();
+    }
+
+    fn some_verdict(&mut self, delivery: &Delivery) -> Verdict {
+        let failure = Failure {
+            kind: FailureKind::Error,
+            task: delivery.task.clone(),
+            job: delivery.job,
+            attempt: delivery.attempt.get(),
+            error_type: None,
+            message: "no".to_owned(),
+            causes: Vec::new(),
+            permanent: false,
+        };
+        let result = self.rng.random_bool(0.5).then(|| b"17".to_vec().into());
+        match self.rng.random_range(0..6) {
+            0 => Verdict::Retry { after: MINUTE * self.rng.random_range(0..3), failure },
+            1 => Verdict::Failed { failure },
+            2 => Verdict::Release,
+            3 => Verdict::Done { result: None, keep: Keep::Nothing },
+            _ => Verdict::Done { result, keep: Keep::For(MINUTE * self.rng.random_range(0..30)) },
+        }
+    }
+
+    async fn cancel(&mut self) {
+        let ids = self.some_ids();
+        self.broker.cancel(&ids).await.unwrap();
+    }
+
+    async fn upkeep(&mut self) {
+        self.clock.advance(MINUTE * self.rng.random_range(0..3));
+        let budget = NonZeroU32::new(self.rng.random_range(1..50)).unwrap();
+        self.broker.maintain(&Maintain { budget, recovery_limit: 1 }).await.unwrap();
+    }
+
+    async fn replay_or_purge(&mut self) {
+        let filter = JobFilter { limit: Some(self.rng.random_range(0..5)), ..JobFilter::default() };
+        if self.rng.random_bool(0.7) {
+            self.broker.replay(&filter).await.unwrap();
+        } else {
+            let states = vec![JobState::ALL[self.rng.random_range(0..JobState::ALL.len())]];
+            self.broker.purge(&JobFilter { states, ..filter }).await.unwrap();
+        }
+    }
+
+    async fn begin_or_extend(&mut self) {
+        let receipts: Vec<_> = self.leased.iter().map(|held| held.receipt.clone()).collect();
+        if self.rng.random_bool(0.5) {
+            self.broker.extend(&receipts, MINUTE * self.rng.random_range(0..3)).await.unwrap();
+        } else if let Some(receipt) = receipts.first() {
+            self.broker.begin(receipt).await.unwrap();
+        }
+    }
+}
+
+/// Each counts rows that must not be.
+const BROKEN: [&str; 7] = [
+    // A job is in exactly one state.
+    "SELECT count(*) FROM hereafter_job AS j WHERE 1 !=
+         (SELECT count(*) FROM hereafter_ready AS t WHERE t.seq = j.seq)
+       + (SELECT count(*) FROM hereafter_scheduled AS t WHERE t.seq = j.seq)
+       + (SELECT count(*) FROM hereafter_running AS t WHERE t.seq = j.seq)
+       + (SELECT count(*) FROM hereafter_outcome AS t WHERE t.seq = j.seq)",
+    // A state is some job's.
+    "SELECT count(*) FROM (SELECT seq FROM hereafter_ready UNION ALL
+         SELECT seq FROM hereafter_scheduled UNION ALL SELECT seq FROM hereafter_running
+         UNION ALL SELECT seq FROM hereafter_outcome)
+     WHERE seq NOT IN (SELECT seq FROM hereafter_job)",
+    // What waits can be found by what its own row says.
+    "SELECT count(*) FROM hereafter_ready AS t JOIN hereafter_job AS j USING (seq)
+     WHERE (t.queue, t.rank, t.due_at) IS NOT (j.queue, -j.priority, j.due_at)",
+    "SELECT count(*) FROM hereafter_scheduled AS t JOIN hereafter_job AS j USING (seq)
+     WHERE (t.queue, t.rank, t.due_at) IS NOT (j.queue, -j.priority, j.due_at)",
+    // A stored id is not also a forgotten one.
+    "SELECT count(*) FROM hereafter_tombstone WHERE id IN (SELECT id FROM hereafter_job)",
+    // What ends by itself is in upkeep's list.
+    "SELECT count(*) FROM hereafter_outcome AS o JOIN hereafter_job AS j USING (seq)
+     WHERE o.keep_until IS NOT NULL
+       AND NOT EXISTS (SELECT 1 FROM hereafter_finished AS f
+                       WHERE instr(hex(f.jobs), hex(j.id)) > 0 AND f.prune_at <= o.keep_until)",
+    // What waits for its start and may expire is in upkeep's list, also after a claim.
+    "SELECT count(*) FROM hereafter_job AS j
+     WHERE j.expires_at IS NOT NULL AND j.failures = 0 AND j.losses = 0
+       AND (j.seq IN (SELECT seq FROM hereafter_ready)
+            OR j.seq IN (SELECT seq FROM hereafter_scheduled))
+       AND (j.expires_at, j.seq) NOT IN (SELECT expires_at, seq FROM hereafter_expiry)",
+];
+
+#[tokio::test]
+async fn whatever_happens_each_job_is_in_exactly_one_state() {
+    for seed in 0..8 {
+        let rig = Rig::new();
+        let clock = Clock::system();
+        let options = rig
+            .options()
+            .clock(clock.clone())
+            .synchronous(taskbroker_database::sqlite::Synchronous::Off);
+        let broker = SqliteBroker::open(options).await.unwrap();
+        let rng = StdRng::seed_from_u64(seed);
+        let mut world = World { rng, clock, broker, known: Vec::new(), leased: Vec::new() };
+        let mut raw = rig.raw().await;
+        for step in 0..120 {
+            world.step().await;
+            if step % 10 == 9 {
+                for broken in BROKEN {
+                    let count = number(&mut raw, broken).await;
+                    assert_eq!(count, 0, "seed {seed}, step {step}: {broken}");
+                }
+            }
+        }
+        let records = world.broker.jobs(&JobFilter::default()).await.unwrap();
+        assert!(!records.is_empty());
+        let depth = &world.broker.depth(&[QueueName::DEFAULT]).await.unwrap()[0];
+        let count = |state| records.iter().filter(|record| record.state == state).count() as u64;
+        assert_eq!(depth.ready, Some(count(JobState::Ready)), "seed {seed}");
+        assert_eq!(depth.running, Some(count(JobState::Running)), "seed {seed}");
+        assert_eq!(depth.failed, Some(count(JobState::Failed)), "seed {seed}");
+    }
+}

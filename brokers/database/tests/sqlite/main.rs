@@ -1,0 +1,12 @@
+//! What is particular to SQLite: files, disks, processes, and their wake-ups.
+#![cfg(feature = "sqlite")]
+
+mod crash;
+mod disk;
+mod garbage;
+mod invariants;
+mod open;
+mod rig;
+mod schema;
+mod share;
+mod wake;

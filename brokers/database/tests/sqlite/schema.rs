@@ -1,0 +1,108 @@
+//! The schema, and who may have written it.
+
+use sqlx::Row;
+use taskcore::broker::{Broker, ConnectError, Enqueued, JobFilter, Operate};
+
+use taskbroker_database::sqlite::SqliteBroker;
+
+use crate::rig::{Rig, jobs, number, run, store, take};
+
+#[tokio::test]
+async fn the_migrated_schema_is_the_one_on_file() {
+    let rig = Rig::new();
+    rig.open().await.close().await.unwrap();
+    let mut raw = rig.raw().await;
+    let rows = sqlx::query(
+        "SELECT sql FROM sqlite_schema WHERE name LIKE 'hereafter%' AND sql IS NOT NULL
+         ORDER BY name",
+    )
+    .fetch_all(&mut raw)
+    .await
+    .unwrap();
+    let texts: Vec<String> = rows.iter().map(|row| row.get("sql")).collect();
+    let schema = texts.join(";\n\n") + ";\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sqlite/schema.sql");
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(path, &schema).unwrap();
+    }
+    let on_file = std::fs::read_to_string(path).unwrap();
+    assert_eq!(schema, on_file, "if it is meant to differ, run again with UPDATE_SCHEMA=1");
+}
+
+#[tokio::test]
+async fn no_number_is_given_twice() {
+    let rig = Rig::new();
+    let broker = rig.open().await;
+    store(&broker, &jobs(600)).await;
+    broker.purge(&JobFilter::default()).await.unwrap();
+    store(&broker, &jobs(2)).await;
+    let seq = number(&mut rig.raw().await, "SELECT min(seq) FROM hereafter_job").await;
+    assert_eq!(seq, 601);
+}
+
+#[tokio::test]
+async fn jobs_between_known_ones_are_all_handed_out() {
+    let rig = Rig::new();
+    let broker = rig.open().await;
+    let known = jobs(700);
+    store(&broker, &known).await;
+    let new = jobs(700);
+    let mixed: Vec<_> = known.iter().zip(&new).flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
+    let answers = broker.enqueue(&mixed).await.unwrap();
+    assert_eq!(answers, [Enqueued::Duplicate, Enqueued::Stored].repeat(700));
+    let expected: Vec<_> = known.iter().chain(&new).map(|job| job.id).collect();
+    let taken = take(&broker, 2000).await;
+    assert_eq!(taken.iter().map(|delivery| delivery.job).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_with_both_versions() {
+    let rig = Rig::new();
+    rig.open().await.close().await.unwrap();
+    run(&mut rig.raw().await, "INSERT INTO hereafter_schema VALUES (99, 0)").await;
+    let error = SqliteBroker::open(rig.options()).await.unwrap_err();
+    let ConnectError::NewerSchema { found, supported, .. } = &error else { panic!("{error}") };
+    assert_eq!((*found, *supported), (99, 1));
+    let text = error.to_string();
+    assert!(text.contains("tasks.db") && text.contains("99") && text.contains("up to 1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_left_as_it_is() {
+    let rig = Rig::new();
+    let mut raw = rig.raw().await;
+    run(&mut raw, "CREATE TABLE hereafter_schema (version INTEGER, applied_at INTEGER)").await;
+    run(&mut raw, "INSERT INTO hereafter_schema VALUES (99, 0)").await;
+    rig.refusal().await;
+    assert_eq!(number(&mut raw, "SELECT count(*) FROM sqlite_schema").await, 1);
+}
+
+#[tokio::test]
+async fn an_application_s_own_database_takes_the_tables_and_keeps_its_identity() {
+    let rig = Rig::new();
+    let mut raw = rig.raw().await;
+    run(&mut raw, "PRAGMA application_id = 7; CREATE TABLE user (name TEXT)").await;
+    run(&mut raw, "INSERT INTO user VALUES ('ada')").await;
+    let broker = rig.open().await;
+    crate::rig::store(&broker, &crate::rig::jobs(1)).await;
+    assert_eq!(number(&mut raw, "PRAGMA application_id").await, 7);
+    assert_eq!(number(&mut raw, "SELECT count(*) FROM user").await, 1);
+}
+
+#[tokio::test]
+async fn a_file_of_our_own_says_whose_it_is() {
+    let rig = Rig::new();
+    rig.open().await.close().await.unwrap();
+    assert_eq!(number(&mut rig.raw().await, "PRAGMA application_id").await, 0x4852_4654);
+}
+
+#[tokio::test]
+async fn of_programs_that_start_together_one_migrates_and_all_work() {
+    let rig = Rig::new();
+    let opened = futures::future::join_all((0..8).map(|_| rig.open())).await;
+    for broker in &opened {
+        crate::rig::store(broker, &crate::rig::jobs(3)).await;
+    }
+    assert_eq!(number(&mut rig.raw().await, "SELECT count(*) FROM hereafter_job").await, 24);
+    assert_eq!(number(&mut rig.raw().await, "SELECT count(*) FROM hereafter_schema").await, 1);
+}

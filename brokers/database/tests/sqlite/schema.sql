@@ -1,0 +1,84 @@
+CREATE TABLE hereafter_expiry (
+    expires_at INTEGER NOT NULL,
+    seq        INTEGER NOT NULL,
+    PRIMARY KEY (expires_at, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hereafter_finished (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    prune_at INTEGER NOT NULL,
+    jobs     BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX hereafter_finished_prune ON hereafter_finished (prune_at);
+
+CREATE TABLE hereafter_job (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
+    queue      TEXT    NOT NULL,
+    task       TEXT    NOT NULL,
+    priority   INTEGER NOT NULL CHECK (priority BETWEEN -2 AND 2),
+    created_at INTEGER NOT NULL,
+    due_at     INTEGER NOT NULL,
+    expires_at INTEGER,
+    failures   INTEGER NOT NULL DEFAULT 0,
+    losses     INTEGER NOT NULL DEFAULT 0,
+    recoveries INTEGER NOT NULL DEFAULT 0,
+    started_at INTEGER,
+    worker     TEXT,
+    failure    TEXT,
+    envelope   BLOB    NOT NULL
+) STRICT;
+
+CREATE TABLE hereafter_outcome (
+    seq         INTEGER PRIMARY KEY,
+    state       TEXT    NOT NULL CHECK (state IN ('done', 'failed', 'cancelled', 'expired')),
+    finished_at INTEGER NOT NULL,
+    keep_until  INTEGER,
+    started_at  INTEGER,
+    worker      TEXT,
+    result      BLOB
+) STRICT;
+
+CREATE INDEX hereafter_outcome_failed ON hereafter_outcome (seq) WHERE state = 'failed';
+
+CREATE TABLE hereafter_paused (
+    queue TEXT NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hereafter_ready (
+    queue  TEXT    NOT NULL,
+    rank   INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (queue, rank, due_at, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hereafter_running (
+    seq        INTEGER PRIMARY KEY,
+    token      INTEGER NOT NULL,
+    lease_end  INTEGER NOT NULL,
+    begun      INTEGER NOT NULL DEFAULT 0,
+    started_at INTEGER NOT NULL,
+    worker     TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE hereafter_scheduled (
+    due_at INTEGER NOT NULL,
+    seq    INTEGER NOT NULL,
+    queue  TEXT    NOT NULL,
+    rank   INTEGER NOT NULL,
+    PRIMARY KEY (due_at, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hereafter_schema (
+    version    INTEGER PRIMARY KEY,
+    applied_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE hereafter_tombstone (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    keep_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX hereafter_tombstone_prune ON hereafter_tombstone (keep_until);

@@ -1,0 +1,168 @@
+//! [`MemoryBroker`]: one connection to a store in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use taskcore::Clock;
+use taskcore::QueueName;
+use taskcore::broker::{
+    Broker, BrokerError, Capabilities, Connection, Delivery, Depth, Enqueued, Extended, Maintain,
+    NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Refusal;
+use crate::state::State;
+use crate::store::Store;
+use taskcore::broker::millis::later;
+
+/// One connection to a store in this process.
+///
+/// The store lives as long as one of its connections. Closing one leaves the others open.
+#[derive(Debug)]
+pub struct MemoryBroker {
+    store: Arc<Store>,
+    closed: CancellationToken,
+}
+
+impl MemoryBroker {
+    pub(crate) const NAME: &'static str = "memory";
+
+    const CAPABILITIES: Capabilities = Capabilities {
+        dedupe: true,
+        results: true,
+        durable: false,
+        // Bounds how long one call holds the lock.
+        max_batch: 100_000,
+        max_envelope: 256 * 1024 * 1024,
+        due_resolution: Duration::from_millis(1),
+    };
+
+    /// An empty store, by the system's clock.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "two defaults would be two stores")]
+    pub fn new() -> Self {
+        Self::with_clock(Clock::system())
+    }
+
+    /// An empty store, by a clock that tests can move.
+    #[must_use]
+    pub fn with_clock(clock: Clock) -> Self {
+        Self::to(Arc::new(Store::new(clock)))
+    }
+
+    /// Another connection to the same store, which is closed on its own.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        Connection::of(Arc::new(Self::to(self.store.clone())))
+    }
+
+    pub(crate) fn to(store: Arc<Store>) -> Self {
+        Self { store, closed: CancellationToken::new() }
+    }
+
+    /// Runs one atomic step, unless this connection is closed.
+    pub(crate) fn step<T>(
+        &self,
+        step: impl FnOnce(&mut State, i64) -> T,
+    ) -> Result<T, BrokerError> {
+        Ok(self.open()?.step(step))
+    }
+
+    /// The store, unless this connection is closed.
+    pub(crate) fn open(&self) -> Result<&Store, BrokerError> {
+        if self.closed.is_cancelled() {
+            return Err(BrokerError::Closed { broker: Self::NAME });
+        }
+        Ok(&self.store)
+    }
+
+    /// Fires when this connection is closed.
+    pub(crate) fn closed(&self) -> &CancellationToken {
+        &self.closed
+    }
+
+    fn check_limits(batch: &[NewJob]) -> Result<(), Refusal> {
+        let Capabilities { max_batch, max_envelope, .. } = Self::CAPABILITIES;
+        if batch.len() > max_batch {
+            return Err(Refusal::Batch { jobs: batch.len(), limit: max_batch });
+        }
+        match batch.iter().find(|job| job.envelope.len() > max_envelope) {
+            Some(job) => Err(Refusal::Envelope {
+                task: job.task.to_string(),
+                bytes: job.envelope.len(),
+                limit: max_envelope,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Self::CAPABILITIES
+    }
+
+    async fn duplicate(&self) -> Result<Arc<dyn Broker>, BrokerError> {
+        self.open()?;
+        Ok(Arc::new(Self::to(self.store.clone())))
+    }
+
+    async fn enqueue(&self, batch: &[NewJob]) -> Result<Vec<Enqueued>, BrokerError> {
+        Self::check_limits(batch)?;
+        self.step(|state, now_ms| state.enqueue(batch, now_ms))
+    }
+
+    async fn reserve(&self, request: &Reserve) -> Result<Vec<Delivery>, BrokerError> {
+        let store = self.open()?;
+        let over_ms = later(store.clock.now_ms(), request.wait);
+        let mut work = store.work.listen();
+        loop {
+            let (deliveries, next_due_ms, now_ms) = store.step(|state, now_ms| {
+                (state.claim(request, now_ms), state.next_due_ms(request), now_ms)
+            });
+            let is_over =
+                now_ms >= over_ms || request.interrupt.is_cancelled() || self.closed.is_cancelled();
+            if is_over || !deliveries.is_empty() {
+                return Ok(deliveries);
+            }
+            let until_ms = next_due_ms.map_or(over_ms, |due_ms| due_ms.min(over_ms));
+            work.wait(&store.clock, until_ms, [&request.interrupt, &self.closed]).await;
+        }
+    }
+
+    async fn begin(&self, receipt: &Receipt) -> Result<Settled, BrokerError> {
+        self.step(|state, now_ms| state.begin(receipt, now_ms))
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
+        self.step(|state, now_ms| state.settle(batch, now_ms))
+    }
+
+    async fn extend(
+        &self,
+        receipts: &[Receipt],
+        lease: Duration,
+    ) -> Result<Vec<Extended>, BrokerError> {
+        self.step(|state, now_ms| state.extend(receipts, lease, now_ms))
+    }
+
+    async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError> {
+        self.step(|state, now_ms| state.maintain(maintain, now_ms))
+    }
+
+    async fn depth(&self, queues: &[QueueName]) -> Result<Vec<Depth>, BrokerError> {
+        self.step(|state, now_ms| state.depths(queues, now_ms))
+    }
+
+    async fn close(&self) -> Result<(), BrokerError> {
+        self.closed.cancel();
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! The in-process broker of the Hereafter task queue.
+//!
+//! It keeps the whole contract of [`taskcore::broker`] except durability: jobs live in this
+//! process and end with it. That makes it the broker of tests (a [`Clock`](taskcore::Clock)
+//! that tests move), of programs that embed a queue without needing it to outlive them, and
+//! the reference that other brokers are compared with.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), taskcore::broker::BrokerError> {
+//! let store = taskbroker_memory::MemoryBroker::new();
+//! let connection = store.connection();
+//! assert_eq!(connection.broker.name(), "memory");
+//! assert_eq!(connection.operate.unwrap().jobs(&Default::default()).await?.len(), 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Read it in this order: `job` (what is stored), `index` (where each job is found), `state`
+//! (the state machine: plain functions of a state and a time), `upkeep`, `store` (lock, clock
+//! and bells around it), and `broker`.
+
+mod broker;
+mod connect;
+mod ended;
+mod error;
+mod index;
+mod job;
+mod operate;
+mod results;
+mod signal;
+mod state;
+mod store;
+mod upkeep;
+
+pub use broker::MemoryBroker;
+pub use connect::connect;

@@ -1,0 +1,278 @@
+//! [`State`]: the state machine of the contract, as plain functions of a state and a time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskcore::broker::{
+    CancelOutcome, Delivery, Enqueued, Extended, JobState, Keep, NewJob, Receipt, Reserve, Settled,
+    Settlement, Verdict,
+};
+use taskcore::{JobId, Payload, QueueName, TaskOptions};
+
+use crate::ended::{EndLog, Forgotten};
+use crate::index::Index;
+use crate::job::{Ending, Job, Lease, Phase};
+use taskcore::broker::millis::{due_ms, later};
+
+/// All jobs. Every method is one atomic step; `now_ms` is the time at which it happens.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) jobs: HashMap<JobId, Box<Job>>,
+    pub(crate) index: Index,
+    pub(crate) ended: EndLog,
+    pub(crate) forgotten: Forgotten,
+    seq: u64,
+    lease: u64,
+    /// Counts the steps that may have made work for a waiting `reserve`.
+    work: u64,
+}
+
+impl State {
+    /// Changes whenever a job became final.
+    pub(crate) fn ends(&self) -> i64 {
+        self.ended.next()
+    }
+
+    /// Changes whenever a waiting `reserve` should look again.
+    pub(crate) fn work(&self) -> u64 {
+        self.work
+    }
+
+    pub(crate) fn enqueue(&mut self, batch: &[NewJob], now_ms: i64) -> Vec<Enqueued> {
+        // Each new id clears away two old ones, so they stay bounded without upkeep.
+        self.forgotten.clear(2 * batch.len(), now_ms);
+        batch.iter().map(|new| self.enqueue_one(new, now_ms)).collect()
+    }
+
+    fn enqueue_one(&mut self, new: &NewJob, now_ms: i64) -> Enqueued {
+        if self.jobs.contains_key(&new.id) || self.forgotten.contains(new.id) {
+            return Enqueued::Duplicate;
+        }
+        let due_ms = due_ms(new.due, now_ms);
+        self.seq += 1;
+        let job = Job {
+            id: new.id,
+            seq: self.seq,
+            queue: self.index.place(&new.queue),
+            task: new.task.clone(),
+            priority: new.priority,
+            envelope: new.envelope.clone(),
+            created_ms: now_ms,
+            due_ms,
+            expires_ms: new.expires_in.map(|span| later(now_ms, span)),
+            started_ms: None,
+            worker: None,
+            failures: 0,
+            losses: 0,
+            recoveries: 0,
+            failure: None,
+            lease: 0,
+            phase: if due_ms > now_ms { Phase::Scheduled } else { Phase::Ready },
+        };
+        self.index.add(&job);
+        self.jobs.insert(job.id, Box::new(job));
+        self.work += 1;
+        Enqueued::Stored
+    }
+
+    /// Leases what is due, in the order of the contract.
+    pub(crate) fn claim(&mut self, request: &Reserve, now_ms: i64) -> Vec<Delivery> {
+        let worker: Arc<str> = request.worker.as_str().into();
+        let ends_ms = later(now_ms, request.lease);
+        self.expire(usize::MAX, now_ms);
+        let mut deliveries = Vec::new();
+        for share in &request.queues {
+            let Some(place) = self.index.find(&share.queue) else { continue };
+            self.promote(place, usize::MAX, now_ms);
+            if self.index.queues[place].is_paused {
+                continue;
+            }
+            let left = request.max.get() as usize - deliveries.len();
+            for _ in 0..left.min(share.max.get() as usize) {
+                let Some(id) = self.next_of(place) else { break };
+                deliveries.push(self.lease(id, &share.queue, &worker, ends_ms, now_ms));
+            }
+        }
+        deliveries
+    }
+
+    fn next_of(&self, place: usize) -> Option<JobId> {
+        self.index.queues[place].ready.first_key_value().map(|(_, id)| *id)
+    }
+
+    fn lease(
+        &mut self,
+        id: JobId,
+        queue: &QueueName,
+        worker: &Arc<str>,
+        ends_ms: i64,
+        now_ms: i64,
+    ) -> Delivery {
+        self.lease += 1;
+        let number = self.lease;
+        let job = self.change(id, |job| {
+            job.lease = number;
+            job.started_ms = Some(now_ms);
+            job.worker = Some(worker.clone());
+            job.phase = Phase::Running { ends_ms, is_begun: false };
+        });
+        job.delivery(queue.clone())
+    }
+
+    /// When the next job of these queues becomes due.
+    pub(crate) fn next_due_ms(&self, request: &Reserve) -> Option<i64> {
+        let queues = request.queues.iter().filter_map(|share| self.index.find(&share.queue));
+        let open = queues.map(|queue| &self.index.queues[queue]).filter(|queue| !queue.is_paused);
+        open.filter_map(|queue| queue.scheduled.first_key_value().map(|((due, _), _)| *due)).min()
+    }
+
+    pub(crate) fn begin(&mut self, receipt: &Receipt, now_ms: i64) -> Settled {
+        match Lease::of(receipt).and_then(|lease| self.held(lease, now_ms)) {
+            Some(Job { phase: Phase::Running { is_begun, .. }, .. }) => {
+                *is_begun = true;
+                Settled::Applied
+            }
+            _ => Settled::Stale,
+        }
+    }
+
+    pub(crate) fn settle(&mut self, batch: &[Settlement], now_ms: i64) -> Vec<Settled> {
+        batch.iter().map(|settlement| self.settle_one(settlement, now_ms)).collect()
+    }
+
+    fn settle_one(&mut self, settlement: &Settlement, now_ms: i64) -> Settled {
+        let id = settlement.job;
+        let lease = Lease::of(&settlement.receipt).filter(|lease| lease.job == id);
+        if lease.and_then(|lease| self.held(lease, now_ms)).is_none() {
+            return Settled::Stale;
+        }
+        match &settlement.verdict {
+            Verdict::Done { result, keep } => self.complete(id, result.clone(), *keep, now_ms),
+            Verdict::Retry { after, failure } => {
+                let due_ms = later(now_ms, *after);
+                self.change(id, |job| {
+                    job.failures = job.failures.saturating_add(1);
+                    // It ran to an end, so it is not what killed its workers.
+                    job.losses = 0;
+                    // An attempt was made in time, so the next one is not too late.
+                    job.expires_ms = None;
+                    job.failure = Some(Box::new(failure.clone()));
+                    job.due_ms = due_ms;
+                    job.phase = Phase::Scheduled;
+                });
+            }
+            Verdict::Failed { failure } => {
+                self.change(id, |job| job.failures = job.failures.saturating_add(1));
+                self.fail(id, failure.clone(), now_ms);
+            }
+            // It keeps its due time, and with it its turn.
+            Verdict::Release => drop(self.change(id, |job| job.phase = Phase::Ready)),
+            // A verdict of a later contract: the lease runs out and the job runs elsewhere.
+            _ => return Settled::Stale,
+        }
+        Settled::Applied
+    }
+
+    fn complete(&mut self, id: JobId, result: Option<Payload>, keep: Keep, now_ms: i64) {
+        match keep {
+            Keep::For(span) => self.finish(id, JobState::Done, result, Some(span), now_ms),
+            Keep::Nothing => self.forget(id, now_ms),
+        }
+    }
+
+    pub(crate) fn extend(
+        &mut self,
+        receipts: &[Receipt],
+        span: Duration,
+        now_ms: i64,
+    ) -> Vec<Extended> {
+        let ends_ms = later(now_ms, span);
+        receipts.iter().map(|receipt| self.extend_one(receipt, ends_ms, now_ms)).collect()
+    }
+
+    fn extend_one(&mut self, receipt: &Receipt, ends_ms: i64, now_ms: i64) -> Extended {
+        let Some(lease) = Lease::of(receipt) else { return Extended::Lost };
+        if self.held(lease, now_ms).is_some() {
+            self.change(lease.job, |job| {
+                if let Phase::Running { ends_ms: end, .. } = &mut job.phase {
+                    *end = ends_ms;
+                }
+            });
+            return Extended::Held;
+        }
+        let job = self.jobs.get(&lease.job).filter(|job| job.lease == lease.number);
+        match job.map(|job| job.state(now_ms)) {
+            Some(JobState::Cancelled) => Extended::Cancelled,
+            _ => Extended::Lost,
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, id: JobId, now_ms: i64) -> CancelOutcome {
+        let Some(job) = self.jobs.get(&id) else { return CancelOutcome::Unknown };
+        let outcome = match &job.phase {
+            Phase::Scheduled | Phase::Ready => CancelOutcome::Prevented,
+            Phase::Running { .. } => CancelOutcome::Signalled,
+            Phase::Final(_) => return CancelOutcome::TooLate,
+        };
+        self.finish(id, JobState::Cancelled, None, Some(TaskOptions::KEEP_RESULT), now_ms);
+        outcome
+    }
+
+    /// The job of a lease that is current and has not ended.
+    fn held(&mut self, lease: Lease, now_ms: i64) -> Option<&mut Job> {
+        let job = self.jobs.get_mut(&lease.job)?;
+        let is_held = job.lease == lease.number
+            && matches!(job.phase, Phase::Running { ends_ms, .. } if ends_ms > now_ms);
+        is_held.then_some(job)
+    }
+
+    /// Ends a job. `keep` is how long it stays; failed jobs stay until somebody acts.
+    pub(crate) fn finish(
+        &mut self,
+        id: JobId,
+        state: JobState,
+        result: Option<Payload>,
+        keep: Option<Duration>,
+        now_ms: i64,
+    ) {
+        let forget_ms = keep.map(|span| later(now_ms, span));
+        self.change(id, |job| {
+            if state != JobState::Failed {
+                // Only a failed job can run again.
+                job.envelope = Payload::default();
+            }
+            job.phase = Phase::Final(Ending { state, at_ms: now_ms, forget_ms, result });
+        });
+        self.ended.push(id);
+    }
+
+    /// Deletes a job now, and remembers its id for a while.
+    pub(crate) fn forget(&mut self, id: JobId, now_ms: i64) {
+        if let Some(job) = self.jobs.remove(&id) {
+            self.index.remove(&job);
+            self.forgotten.push(id, now_ms);
+            self.ended.push(id);
+        }
+    }
+
+    /// Changes a job and lists it anew.
+    pub(crate) fn change(&mut self, id: JobId, change: impl FnOnce(&mut Job)) -> &mut Job {
+        let job = self.jobs.get_mut(&id).expect("a listed job is stored");
+        self.index.remove(job);
+        change(job);
+        self.index.add(job);
+        if matches!(job.phase, Phase::Scheduled | Phase::Ready) {
+            self.work += 1;
+        }
+        job
+    }
+
+    pub(crate) fn job(&self, id: JobId) -> &Job {
+        self.jobs.get(&id).expect("a listed job is stored")
+    }
+
+    pub(crate) fn note_work(&mut self) {
+        self.work += 1;
+    }
+}

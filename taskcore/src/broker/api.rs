@@ -1,0 +1,123 @@
+//! The [`Broker`] trait.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{
+    BrokerError, Capabilities, Delivery, Depth, Enqueued, Extended, Maintain, NewJob, Receipt,
+    Reserve, Settled, Settlement, Upkeep,
+};
+use crate::queue::QueueName;
+
+/// Stores jobs and hands them out under leases.
+///
+/// The contract has two sides. Implementers write these methods and prove them with the
+/// package `taskconformance`, which has a case for every sentence below; applications use
+/// [`Client`](crate::Client).
+///
+/// Rules that hold for every method:
+///
+/// - **Batches.** Whatever carries data takes and answers a batch. An answer has one entry per
+///   input, in order. An empty batch answers an empty list and touches nothing.
+/// - **Err means unknown.** After [`BrokerError::Unavailable`] the call may or may not have
+///   happened; repeating it with the same ids and receipts is safe.
+/// - **The broker's clock** decides due times and the ends of leases: callers pass spans.
+/// - **Wake-ups are hints.** Nothing may depend on one arriving.
+/// - **Concurrency.** All methods take `&self` and may run at the same time. Dropping a future
+///   leaves the store sound; what it had leased comes back when the lease ends.
+/// - **Policy is elsewhere.** A broker does not know what a task is, when to retry or how long
+///   to back off; it records what the worker decided.
+///
+/// - **Expiry.** A job that has a time to expire and waits beyond it is not handed out and ends
+///   as expired, as long as it has not started. A failed attempt and a lost lease count as
+///   starts, a release does not. A job under a lease never expires.
+///
+/// The states of a job and what moves it between them:
+///
+/// | from | on | to | counts |
+/// | --- | --- | --- | --- |
+/// | – | `enqueue`, due later | scheduled | |
+/// | – | `enqueue`, due now | ready | |
+/// | scheduled | due time passed | ready | |
+/// | ready | `reserve` | running | |
+/// | ready, scheduled | its time to expire passed, and no attempt has failed and no lease was lost | expired | |
+/// | running | verdict done | done | |
+/// | running | verdict retry | scheduled | attempt + 1 |
+/// | running | verdict failed | failed | attempt + 1 |
+/// | running | verdict release | ready | |
+/// | running | lease ended | ready | losses + 1; recoveries + 1 if begun |
+/// | running | lease ended, recoveries at the limit | failed (lost) | |
+/// | ready, scheduled, running | cancel | cancelled | |
+/// | failed | replay | ready | all counts back to 0 |
+#[async_trait]
+pub trait Broker: fmt::Debug + Send + Sync + 'static {
+    /// A short, constant, lower-case name, used in errors, spans and metrics.
+    fn name(&self) -> &'static str;
+
+    /// What this broker can do; constant for the life of the value.
+    ///
+    /// Asking for what is off gives [`BrokerError::Unsupported`].
+    fn capabilities(&self) -> Capabilities;
+
+    /// A second connection to the same store, driven by the runtime that calls this.
+    ///
+    /// The worker's heartbeat lives on a thread of its own and must not wait behind the
+    /// connections that jobs use.
+    async fn duplicate(&self) -> Result<Arc<dyn Broker>, BrokerError>;
+
+    /// Stores the jobs of `batch`, durably, all or none on memory and SQL.
+    ///
+    /// A job whose id is stored already answers [`Enqueued::Duplicate`] and changes nothing,
+    /// for at least 10 minutes after that job ended, where `capabilities().dedupe` is on.
+    /// Within one batch, jobs of equal queue, priority and due time are handed out in order.
+    async fn enqueue(&self, batch: &[NewJob]) -> Result<Vec<Enqueued>, BrokerError>;
+
+    /// Leases up to `request.max` due jobs, waiting at most `request.wait` for the first.
+    ///
+    /// Each due job goes to one caller until its lease ends, never before its due time.
+    /// Queues are served in the order of the request, each up to its own limit; within one
+    /// queue by priority, then by due time, then in the order of enqueueing. A paused queue
+    /// gives nothing. Returns with what there is as soon as there is one job, and with an
+    /// empty list when the wait is over or `request.interrupt` fires. Never cancelled by the
+    /// worker.
+    async fn reserve(&self, request: &Reserve) -> Result<Vec<Delivery>, BrokerError>;
+
+    /// Marks the delivery of a suspect as begun, right before it runs.
+    ///
+    /// Only the loss of a begun suspect counts as a recovery. `Stale` if the lease is over.
+    async fn begin(&self, receipt: &Receipt) -> Result<Settled, BrokerError>;
+
+    /// Records one verdict per delivery.
+    ///
+    /// A verdict counts only if its receipt is the current lease, and that lease has not
+    /// ended, checked in the same atomic step that records it; otherwise the answer is
+    /// [`Settled::Stale`] and nothing changes. A stale entry does not touch its neighbours.
+    /// A result is stored in the same step.
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, BrokerError>;
+
+    /// Makes each lease end `lease` from now.
+    ///
+    /// The answer also tells which jobs were cancelled, and which are no longer this
+    /// worker's. A lease that has ended is not extended. A shorter `lease` shortens.
+    async fn extend(
+        &self,
+        receipts: &[Receipt],
+        lease: Duration,
+    ) -> Result<Vec<Extended>, BrokerError>;
+
+    /// Promotes due jobs, reclaims ended leases, expires and prunes; touches at most
+    /// `maintain.budget` jobs of each kind, and always makes progress.
+    ///
+    /// Reclaiming checks, in the same step, that the lease has ended and is still the same.
+    async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError>;
+
+    /// Counts per queue, in the order asked; zeros for an unknown queue, which is not created.
+    async fn depth(&self, queues: &[QueueName]) -> Result<Vec<Depth>, BrokerError>;
+
+    /// Finishes the calls under way and closes the connections; later calls give
+    /// [`BrokerError::Closed`]. Calling it twice is allowed.
+    async fn close(&self) -> Result<(), BrokerError>;
+}

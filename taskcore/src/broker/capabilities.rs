@@ -1,0 +1,20 @@
+//! [`Capabilities`]: what may differ between brokers.
+
+use std::time::Duration;
+
+/// What a broker can do; one meaning each, and the conformance suite tests both values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// A job enqueued twice with one id is stored once.
+    pub dedupe: bool,
+    /// Results are kept with the verdict.
+    pub results: bool,
+    /// Jobs survive the end of every process.
+    pub durable: bool,
+    /// The largest batch of one call; larger ones are split by the caller.
+    pub max_batch: usize,
+    /// The largest stored job, in bytes of its envelope.
+    pub max_envelope: usize,
+    /// A due time is kept to this precision, rounded up.
+    pub due_resolution: Duration,
+}

@@ -1,0 +1,33 @@
+//! The contract between Hereafter and whatever stores its jobs.
+//!
+//! Three traits, all object-safe: [`Broker`] stores jobs and hands them out, [`ResultStore`]
+//! keeps what became of them, [`Operate`] is what the command line needs. A [`Connection`]
+//! holds the three of one store.
+
+mod api;
+mod capabilities;
+mod connection;
+mod delivery;
+mod depth;
+mod error;
+mod guarded;
+mod job;
+mod operate;
+mod results;
+mod verdict;
+
+pub mod millis;
+
+pub use api::Broker;
+pub use capabilities::Capabilities;
+pub use connection::{ConnectError, Connection, Opener};
+pub use delivery::{Delivery, QueueShare, Receipt, Reserve};
+pub use depth::{Depth, Maintain, Upkeep};
+pub use error::{BoxError, BrokerError};
+pub use guarded::Guarded;
+pub use job::{Due, Enqueued, InvalidJobState, JobState, NewJob};
+pub use operate::{
+    CancelOutcome, Finding, FindingLevel, JobFilter, JobRecord, Operate, QueueStatus,
+};
+pub use results::{Cursor, Finished, Lookup, Outcome, ResultStore};
+pub use verdict::{Extended, Keep, Settled, Settlement, Verdict};

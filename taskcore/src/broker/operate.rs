@@ -1,0 +1,145 @@
+//! The [`Operate`] trait: what people do to a running system.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{BrokerError, Depth, JobState};
+use crate::error::Failure;
+use crate::id::JobId;
+use crate::payload::Payload;
+use crate::queue::{Priority, QueueName};
+
+/// Lists, cancels and replays jobs; pauses queues. For the command line and for dashboards.
+#[async_trait]
+pub trait Operate: fmt::Debug + Send + Sync + 'static {
+    /// Jobs that pass the filter, newest first, at most `filter.limit`.
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, BrokerError>;
+
+    /// Cancels jobs; one answer per id, in order. A job that is running is told at its next
+    /// heartbeat, and is cancelled from this moment on whatever it returns.
+    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<CancelOutcome>, BrokerError>;
+
+    /// Makes failed jobs that pass the filter ready again, in order of creation, each once,
+    /// with their counts back to zero. Answers which. States in the filter are ignored.
+    async fn replay(&self, filter: &JobFilter) -> Result<Vec<JobId>, BrokerError>;
+
+    /// Deletes jobs that pass the filter, except running ones; answers how many.
+    async fn purge(&self, filter: &JobFilter) -> Result<u64, BrokerError>;
+
+    /// All queues that hold a job or are paused, by name.
+    async fn queues(&self) -> Result<Vec<QueueStatus>, BrokerError>;
+
+    /// Stops (`paused`) or goes on handing out the jobs of a queue, in every worker.
+    async fn pause(&self, queue: &QueueName, paused: bool) -> Result<(), BrokerError>;
+
+    /// Looks the store over: versions, settings, disk, wake-ups, what would hurt soon.
+    async fn check(&self) -> Result<Vec<Finding>, BrokerError>;
+}
+
+/// Which jobs; every field narrows, and an empty filter is all jobs.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// Only these ids.
+    pub ids: Option<Vec<JobId>>,
+    /// Only this task.
+    pub task: Option<String>,
+    /// Only this queue.
+    pub queue: Option<QueueName>,
+    /// Only these states; empty is all.
+    pub states: Vec<JobState>,
+    /// Only jobs created at or after this time.
+    pub created_from: Option<Timestamp>,
+    /// Only jobs created before this time.
+    pub created_before: Option<Timestamp>,
+    /// The most jobs; `None` is all.
+    pub limit: Option<u32>,
+}
+
+/// All that a store knows of one job. Times are the broker's.
+#[derive(Debug, Clone, Serialize)]
+pub struct JobRecord {
+    /// The job.
+    pub id: JobId,
+    /// Its task.
+    pub task: String,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its state.
+    pub state: JobState,
+    /// Its priority.
+    pub priority: Priority,
+    /// Attempts that failed so far.
+    pub failures: u32,
+    /// Leases that were lost so far.
+    pub losses: u32,
+    /// Lost leases that count as recoveries.
+    pub recoveries: u32,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When it may run, or could first have run.
+    pub due_at: Timestamp,
+    /// When the latest delivery was handed out.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Who has it, or had it last.
+    pub worker: Option<String>,
+    /// The latest failure.
+    pub failure: Option<Failure>,
+    /// The stored bytes.
+    #[serde(skip)]
+    pub envelope: Payload,
+    /// The encoded result.
+    #[serde(skip)]
+    pub result: Option<Payload>,
+}
+
+/// What a cancel did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelOutcome {
+    /// It had not started and never will.
+    Prevented,
+    /// It was running; its worker is told.
+    Signalled,
+    /// It was final already; nothing changed.
+    TooLate,
+    /// No such job is stored.
+    Unknown,
+}
+
+/// A queue as `queues list` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueStatus {
+    /// How many jobs in which state, and the queue's name.
+    #[serde(flatten)]
+    pub depth: Depth,
+    /// Whether its jobs are held back.
+    pub paused: bool,
+}
+
+/// One line of `doctor`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: FindingLevel,
+    /// What was looked at.
+    pub subject: String,
+    /// What was found, and what to do.
+    pub detail: String,
+}
+
+/// How bad a [`Finding`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingLevel {
+    /// As it should be.
+    Ok,
+    /// Works, but worse than it could.
+    Warning,
+    /// Does not work.
+    Error,
+}

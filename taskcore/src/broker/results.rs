@@ -1,0 +1,71 @@
+//! The [`ResultStore`] trait.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{BrokerError, JobState};
+use crate::error::Failure;
+use crate::id::JobId;
+use crate::payload::Payload;
+
+/// Keeps what became of jobs, for handles. Reading never consumes.
+#[async_trait]
+pub trait ResultStore: fmt::Debug + Send + Sync + 'static {
+    /// Looks up jobs; one answer per id, in order.
+    async fn outcomes(&self, ids: &[JobId]) -> Result<Vec<Lookup>, BrokerError>;
+
+    /// The ids of jobs that became final after `after`, waiting at most `wait` for the first.
+    ///
+    /// A hint: it may miss jobs (the caller looks all its jobs up once in a while) and may
+    /// name too many. At most 10,000 ids; the next cursor goes on from there. Without a
+    /// cursor it answers at once with the position of now.
+    async fn finished(
+        &self,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Finished, BrokerError>;
+}
+
+/// A position in the order in which jobs became final. Only the store reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(pub i64);
+
+/// Jobs that became final.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Which.
+    pub ids: Vec<JobId>,
+    /// Where to go on.
+    pub next: Cursor,
+}
+
+/// What a store knows of one job.
+#[derive(Debug, Clone)]
+pub enum Lookup {
+    /// Nothing: never stored, or no longer kept.
+    Unknown,
+    /// It is not final yet.
+    Pending(JobState),
+    /// It is final.
+    Final(Box<Outcome>),
+}
+
+/// How a job ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The job.
+    pub job: JobId,
+    /// Its task.
+    pub task: String,
+    /// A final state.
+    pub state: JobState,
+    /// The encoded result of a job that is done, unless it was `()`.
+    pub result: Option<Payload>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// When it ended, on the broker's clock.
+    pub finished_at: Timestamp,
+}

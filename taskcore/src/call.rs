@@ -1,0 +1,355 @@
+//! [`Call`]: a task bound to arguments.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context as Waker, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+
+use crate::broker::Due;
+use crate::client::Client;
+use crate::context::Context;
+use crate::error::DelayError;
+use crate::handle::Handle;
+use crate::options::CallOptions;
+use crate::payload::{Codec, CodecError, Json, Payload};
+use crate::queue::{Priority, QueueName};
+use crate::retry::Backoff;
+use crate::scope;
+use crate::state::StateMap;
+use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
+
+/// A task bound to arguments, not sent anywhere yet.
+///
+/// `T` is what a [`Handle`] of it yields, `R` what running it here yields, `P` where it can
+/// run here: [`InPlace`] has [`call`](Self::call).
+///
+/// It is a future that runs the task here, with no broker and no serialisation: an async
+/// function as it is, a plain one on Tokio's blocking pool (in place outside of a runtime).
+/// [`delay`](Self::delay) stores it as a job instead. Nothing happens until one of them is
+/// used.
+///
+/// # Panics
+///
+/// Run here, a task whose `State` nobody provides panics with the remedy. A panic of the task
+/// is passed on.
+#[must_use = "a task call does nothing until it is awaited, called or delayed"]
+pub struct Call<T, R = T, P = Awaited> {
+    inner: Box<Inner<R>>,
+    /// Neither owns a `T` nor a `P`, so the call is `Send` and `Unpin` whatever they are.
+    marker: PhantomData<fn() -> (T, P)>,
+}
+
+struct Inner<R> {
+    task: &'static TaskDescriptor,
+    run: RunHere<R>,
+    states: StateMap,
+    options: CallOptions,
+}
+
+enum RunHere<R> {
+    Bound(Box<dyn Bound<R>>),
+    Running(BoxFuture<'static, R>),
+    Over,
+}
+
+/// Arguments that wait for a direct run, or for being encoded.
+trait Bound<R>: Send {
+    fn encode(&self) -> Result<Payload, CodecError>;
+    fn start(self: Box<Self>, frame: Frame) -> BoxFuture<'static, R>;
+    fn run_in_place(self: Box<Self>, frame: &Frame) -> R;
+}
+
+struct BoundAsync<F: TaskFn>(F::Args);
+
+impl<F: AsyncTaskFn> Bound<F::Return> for BoundAsync<F> {
+    fn encode(&self) -> Result<Payload, CodecError> {
+        Json::encode(&self.0)
+    }
+
+    fn start(self: Box<Self>, frame: Frame) -> BoxFuture<'static, F::Return> {
+        Box::pin(F::run(self.0, frame))
+    }
+
+    fn run_in_place(self: Box<Self>, _: &Frame) -> F::Return {
+        unreachable!("the call of an async function is never `InPlace`, so it has no `call()`")
+    }
+}
+
+struct BoundPlain<F: TaskFn>(F::Args);
+
+impl<F: PlainTaskFn> Bound<F::Return> for BoundPlain<F> {
+    fn encode(&self) -> Result<Payload, CodecError> {
+        Json::encode(&self.0)
+    }
+
+    fn start(self: Box<Self>, frame: Frame) -> BoxFuture<'static, F::Return> {
+        Box::pin(async move {
+            let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+                return F::run(self.0, &frame);
+            };
+            let scope = scope::current();
+            let run = move || scope.run_here(|| F::run(self.0, &frame));
+            match runtime.spawn_blocking(run).await {
+                Ok(returned) => returned,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The runtime shuts down; nobody will poll this future again.
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        })
+    }
+
+    fn run_in_place(self: Box<Self>, frame: &Frame) -> F::Return {
+        F::run(self.0, frame)
+    }
+}
+
+/// Marks a call that runs in place: a plain function bound to values.
+#[derive(Debug, Clone, Copy)]
+pub enum InPlace {}
+
+/// Marks a call that is awaited to run it here.
+#[derive(Debug, Clone, Copy)]
+pub enum Awaited {}
+
+/// Binds an async task; for generated code.
+#[doc(hidden)]
+pub fn bind_async<F: AsyncTaskFn>(args: F::Args) -> Call<F::Output, F::Return, Awaited> {
+    Call::bind(F::descriptor(), Box::new(BoundAsync::<F>(args)))
+}
+
+/// Binds a plain task; for generated code.
+#[doc(hidden)]
+pub fn bind_plain<F: PlainTaskFn>(args: F::Args) -> Call<F::Output, F::Return, InPlace> {
+    Call::bind(F::descriptor(), Box::new(BoundPlain::<F>(args)))
+}
+
+impl<T, R, P> Call<T, R, P> {
+    fn bind(task: &'static TaskDescriptor, bound: Box<dyn Bound<R>>) -> Self {
+        let inner = Inner {
+            task,
+            run: RunHere::Bound(bound),
+            states: StateMap::default(),
+            options: CallOptions::of_task(&task.options),
+        };
+        Self { inner: Box::new(inner), marker: PhantomData }
+    }
+
+    /// The task that would run.
+    #[must_use]
+    pub fn task(&self) -> &'static TaskDescriptor {
+        self.inner.task
+    }
+
+    /// The arguments as a job would carry them: one JSON object, keyed by parameter name.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] if one has no JSON form.
+    ///
+    /// # Panics
+    ///
+    /// If the call was polled already.
+    pub fn encoded_args(&self) -> Result<Payload, CodecError> {
+        match &self.inner.run {
+            RunHere::Bound(bound) => bound.encode(),
+            _ => panic!("a call that was awaited has given its arguments away"),
+        }
+    }
+
+    pub(crate) fn options(&self) -> &CallOptions {
+        &self.inner.options
+    }
+
+    pub(crate) fn states(&self) -> &StateMap {
+        &self.inner.states
+    }
+
+    /// Provides a value for a `State<V>` parameter of this call, run here: awaited, called, or
+    /// delayed by an eager client. It is not part of a job.
+    pub fn with<V: Clone + Send + Sync + 'static>(mut self, value: V) -> Self {
+        self.inner.states.insert(value);
+        self
+    }
+
+    /// Sends the job to another queue than its task's. A name that cannot name a queue is
+    /// reported by `.delay()`.
+    pub fn queue<Q>(mut self, queue: Q) -> Self
+    where
+        Q: TryInto<QueueName>,
+        Q::Error: fmt::Display,
+    {
+        match queue.try_into() {
+            Ok(queue) => self.inner.options.queue = queue,
+            Err(error) => self.refuse(&error),
+        }
+        self
+    }
+
+    /// From -2 (last) to 2 (first) within the queue. A number outside is reported by
+    /// `.delay()`.
+    pub fn priority(mut self, priority: i8) -> Self {
+        match Priority::new(priority) {
+            Ok(priority) => self.inner.options.priority = priority,
+            Err(error) => self.refuse(&error),
+        }
+        self
+    }
+
+    /// Attempts after the first one.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.inner.options.retries = retries;
+        self
+    }
+
+    /// The wait between attempts.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.inner.options.backoff = backoff;
+        self
+    }
+
+    /// How long one attempt may run.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.inner.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Ends the job as expired if it did not start within this span.
+    ///
+    /// A worker may start it up to a second late. A job that a stopping worker gave back counts
+    /// as not started.
+    pub fn expires_in(mut self, span: Duration) -> Self {
+        self.inner.options.expires_in = Some(span);
+        self
+    }
+
+    /// How long the outcome of the job is kept once it is done.
+    pub fn keep_result(mut self, span: Duration) -> Self {
+        self.inner.options.keep_result = span;
+        self.inner.options.ignore_result = false;
+        self
+    }
+
+    /// Keeps nothing of the job once it is done; its handle says so.
+    pub fn ignore_result(mut self) -> Self {
+        self.inner.options.ignore_result = true;
+        self
+    }
+
+    /// Adds a header, for middleware and tracing. `traceparent` must be a W3C one.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.inner.options.headers.insert(name.into(), value.into());
+        self
+    }
+
+    fn refuse(&mut self, error: &dyn fmt::Display) {
+        self.inner.options.invalid.get_or_insert_with(|| error.to_string());
+    }
+
+    fn take_bound(&mut self) -> Option<(Box<dyn Bound<R>>, Frame)> {
+        match std::mem::replace(&mut self.inner.run, RunHere::Over) {
+            RunHere::Bound(bound) => {
+                let context = Context::detached(self.inner.task.name);
+                Some((bound, Frame { context, states: self.inner.states.clone() }))
+            }
+            other => {
+                self.inner.run = other;
+                None
+            }
+        }
+    }
+}
+
+impl<T, R, P> Call<T, R, P>
+where
+    T: Send + 'static,
+    R: Send + 'static,
+    P: 'static,
+{
+    /// Stores the call as a job, to run as soon as a worker is free.
+    ///
+    /// Uses the client of the current scope, else the process default, else one opened from
+    /// `HEREAFTER_URL`. Calls delayed at the same time share a round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`DelayError`]. Ok means durably stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped midway, the job may or may not be stored.
+    pub async fn delay(self) -> Result<Handle<T>, DelayError> {
+        let client = Client::for_task(self.inner.task.name).await?;
+        client.store(self, Due::Now).await
+    }
+
+    /// Stores the call as a job, through the given client.
+    ///
+    /// # Errors
+    ///
+    /// As for [`delay`](Self::delay).
+    pub async fn delay_on(self, client: &Client) -> Result<Handle<T>, DelayError> {
+        client.store(self, Due::Now).await
+    }
+
+    /// Stores the call as a job that is due this long from now, on the broker's clock.
+    ///
+    /// # Errors
+    ///
+    /// As for [`delay`](Self::delay).
+    pub async fn call_after(self, wait: Duration) -> Result<Handle<T>, DelayError> {
+        let client = Client::for_task(self.inner.task.name).await?;
+        client.store(self, Due::After(wait)).await
+    }
+
+    /// Stores the call as a job that is due at this time, on the broker's clock.
+    ///
+    /// # Errors
+    ///
+    /// As for [`delay`](Self::delay).
+    pub async fn call_at(self, at: Timestamp) -> Result<Handle<T>, DelayError> {
+        let client = Client::for_task(self.inner.task.name).await?;
+        client.store(self, Due::At(at)).await
+    }
+}
+
+impl<T, R> Call<T, R, InPlace> {
+    /// Runs the plain function here, on this thread, and returns what it returns.
+    ///
+    /// # Panics
+    ///
+    /// If the function does, or if it needs a `State` that nobody provides.
+    pub fn call(mut self) -> R {
+        let (bound, frame) = self.take_bound().expect("`call` takes the call, so it never ran");
+        bound.run_in_place(&frame)
+    }
+}
+
+impl<T, R, P> Future for Call<T, R, P> {
+    type Output = R;
+
+    fn poll(self: Pin<&mut Self>, waker: &mut Waker<'_>) -> Poll<R> {
+        let this = self.get_mut();
+        if let Some((bound, frame)) = this.take_bound() {
+            this.inner.run = RunHere::Running(bound.start(frame));
+        }
+        let RunHere::Running(running) = &mut this.inner.run else {
+            panic!("a call was polled after it was finished");
+        };
+        let returned = std::task::ready!(running.as_mut().poll(waker));
+        this.inner.run = RunHere::Over;
+        Poll::Ready(returned)
+    }
+}
+
+impl<T, R, P> fmt::Debug for Call<T, R, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({})", self.inner.task.name)
+    }
+}

@@ -1,0 +1,372 @@
+//! [`Client`]: what applications delay calls through.
+
+mod default;
+mod eager;
+mod enqueuer;
+mod mode;
+mod waiter;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+pub use default::{connect, set_default};
+pub use mode::{InvalidMode, Mode, Switch};
+
+use crate::broker::{
+    BrokerError, CancelOutcome, Connection, Due, Guarded, JobFilter, JobRecord, Lookup, NewJob,
+    Operate, ResultStore,
+};
+use crate::call::Call;
+use crate::envelope::Envelope;
+use crate::error::{DelayError, JobError};
+use crate::handle::Handle;
+use crate::id::JobId;
+use crate::options::CallOptions;
+use crate::payload::Payload;
+use crate::scope;
+use crate::trace::TraceParent;
+use eager::EagerCall;
+use enqueuer::Enqueuer;
+use waiter::Waiters;
+
+/// What applications delay calls through. A clone shares it.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    mode: Mode,
+    /// `None` only if the mode stores nothing.
+    connection: Option<Connection>,
+    enqueuer: Enqueuer,
+    waiters: Arc<Waiters>,
+    payload_limit: usize,
+    trace_source: Option<fn() -> Option<String>>,
+}
+
+/// Sets up a [`Client`].
+#[derive(Debug)]
+pub struct ClientBuilder {
+    mode: Mode,
+    connection: Option<Connection>,
+    payload_limit: usize,
+    trace_source: Option<fn() -> Option<String>>,
+}
+
+impl ClientBuilder {
+    /// Runs delayed calls at once, or only logs them.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The largest job, in bytes of its stored form; 1 MiB by default.
+    #[must_use]
+    pub fn payload_limit(mut self, bytes: usize) -> Self {
+        self.payload_limit = bytes;
+        self
+    }
+
+    /// Asks this function for the `traceparent` of jobs delayed outside of a job; for
+    /// bridges to tracing systems.
+    #[must_use]
+    pub fn trace_source(mut self, source: fn() -> Option<String>) -> Self {
+        self.trace_source = Some(source);
+        self
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn build(self) -> Client {
+        let Self { mode, connection, payload_limit, trace_source } = self;
+        let broker = connection.as_ref().map(|open| Guarded::new(open.broker.clone()));
+        let results = connection.as_ref().and_then(|open| open.results.clone());
+        let shared = Shared {
+            mode,
+            connection,
+            enqueuer: Enqueuer::new(broker.map(Arc::new)),
+            waiters: Arc::new(Waiters::new(results)),
+            payload_limit,
+            trace_source,
+        };
+        Client { shared: Arc::new(shared) }
+    }
+}
+
+impl Client {
+    /// The largest job by default, in bytes of its stored form.
+    pub const PAYLOAD_LIMIT: usize = 1024 * 1024;
+
+    /// A client of this connection.
+    #[must_use]
+    pub fn new(connection: Connection) -> Self {
+        Self::builder(connection).build()
+    }
+
+    /// Sets up a client of this connection.
+    #[must_use]
+    pub fn builder(connection: Connection) -> ClientBuilder {
+        ClientBuilder {
+            mode: Mode::Normal,
+            connection: Some(connection),
+            payload_limit: Self::PAYLOAD_LIMIT,
+            trace_source: None,
+        }
+    }
+
+    /// A client that runs delayed calls here at once; see [`Mode::Eager`].
+    #[must_use]
+    pub fn eager() -> Self {
+        Self::without_store(Mode::Eager)
+    }
+
+    /// A client that stores nothing and runs nothing; see [`Mode::Disabled`].
+    #[must_use]
+    pub fn disabled() -> Self {
+        Self::without_store(Mode::Disabled)
+    }
+
+    fn without_store(mode: Mode) -> Self {
+        let payload_limit = Self::PAYLOAD_LIMIT;
+        ClientBuilder { mode, connection: None, payload_limit, trace_source: None }.build()
+    }
+
+    /// Whether it stores, runs at once, or only logs.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.shared.mode
+    }
+
+    /// The connection; `None` if the mode stores nothing.
+    #[must_use]
+    pub fn connection(&self) -> Option<&Connection> {
+        self.shared.connection.as_ref()
+    }
+
+    /// Runs a future in which `.delay()` uses this client.
+    pub async fn scope<F: Future>(&self, future: F) -> F::Output {
+        let mut scope = scope::current();
+        scope.client = Some(self.clone());
+        scope.run(future).await
+    }
+
+    /// A handle of a job that is known by its id.
+    ///
+    /// A wrong `T` is an error that names the task, when the handle is awaited.
+    #[must_use]
+    pub fn handle<T: DeserializeOwned + Send + 'static>(&self, id: JobId) -> Handle<T> {
+        Handle::of_id(id, self.clone())
+    }
+
+    /// Stores many calls in one batch: all or none. Handles come in order.
+    ///
+    /// A batch is at most [`Capabilities::max_batch`](crate::broker::Capabilities::max_batch)
+    /// calls: 10,000 on SQLite, 100,000 in memory. A client that is eager or disabled stores
+    /// nothing, and takes them one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`DelayError::TooMany`] above that, or [`DelayError`] of the first call that cannot be
+    /// stored; then none is.
+    pub async fn delay_all<T, R, P>(
+        &self,
+        calls: impl IntoIterator<Item = Call<T, R, P>>,
+    ) -> Result<Vec<Handle<T>>, DelayError>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        P: 'static,
+    {
+        let calls: Vec<_> = calls.into_iter().collect();
+        if self.shared.mode != Mode::Normal {
+            let mut handles = Vec::with_capacity(calls.len());
+            for call in calls {
+                handles.push(self.store(call, Due::Now).await?);
+            }
+            return Ok(handles);
+        }
+        self.shared.enqueuer.check_size(calls.len())?;
+        let mut jobs = Vec::with_capacity(calls.len());
+        let mut handles = Vec::with_capacity(calls.len());
+        for call in &calls {
+            let job = self.job_of(call, Due::Now)?;
+            handles.push(self.handle_of(&job, call.options()));
+            jobs.push(job);
+        }
+        self.shared.enqueuer.enqueue_all(jobs).await?;
+        Ok(handles)
+    }
+
+    /// Stores one call; what `.delay()` and its siblings come to.
+    pub(crate) async fn store<T, R, P>(
+        &self,
+        call: Call<T, R, P>,
+        due: Due,
+    ) -> Result<Handle<T>, DelayError>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        P: 'static,
+    {
+        match self.shared.mode {
+            Mode::Normal => {}
+            Mode::Eager => {
+                let envelope = self.envelope_of(&call)?;
+                let (task, states) = (call.task(), call.states().clone());
+                drop(call);
+                return eager::run(self, EagerCall { task, envelope, states, due }).await;
+            }
+            Mode::Disabled => {
+                let task = call.task().name;
+                tracing::warn!(target: "hereafter", task, "would have delayed the task, but Hereafter is disabled");
+                return Ok(Handle::disabled(JobId::new(), task));
+            }
+        }
+        let job = self.job_of(&call, due)?;
+        let handle = self.handle_of(&job, call.options());
+        self.shared.enqueuer.enqueue(job).await?;
+        Ok(handle)
+    }
+
+    fn handle_of<T>(&self, job: &NewJob, options: &CallOptions) -> Handle<T> {
+        if options.ignore_result {
+            Handle::ignored(job.id, job.task.clone(), self.clone())
+        } else {
+            Handle::stored(job.id, job.task.clone(), self.clone())
+        }
+    }
+
+    fn job_of<T, R, P>(&self, call: &Call<T, R, P>, due: Due) -> Result<NewJob, DelayError> {
+        let options = call.options();
+        let task = call.task().name;
+        Ok(NewJob {
+            id: JobId::new(),
+            queue: options.queue.clone(),
+            task: Cow::Borrowed(task),
+            priority: options.priority,
+            due,
+            expires_in: options.expires_in,
+            envelope: self.envelope_of(call)?,
+        })
+    }
+
+    /// The stored form of a call, checked against the limits.
+    fn envelope_of<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Payload, DelayError> {
+        let (task, options) = (call.task().name, call.options());
+        if let Some(reason) = &options.invalid {
+            return Err(DelayError::Option { task: task.to_owned(), reason: reason.clone() });
+        }
+        let args = call
+            .encoded_args()
+            .map_err(|source| DelayError::Encode { task: task.to_owned(), source })?;
+        let args: &RawValue = serde_json::from_slice(args.as_slice())
+            .expect("what serde_json wrote, serde_json reads");
+        let mut headers = options.headers.clone();
+        let trace = headers.entry(TraceParent::HEADER.to_owned()).or_insert_with(|| self.trace());
+        trace.parse::<TraceParent>().map_err(|error| DelayError::Option {
+            task: task.to_owned(),
+            reason: error.to_string(),
+        })?;
+        let envelope = Envelope::new(task, args, options, headers).encode();
+        let limit = self.shared.payload_limit;
+        if envelope.len() > limit {
+            let (task, size) = (task.to_owned(), envelope.len());
+            return Err(DelayError::TooLarge { task, size, limit });
+        }
+        Ok(envelope)
+    }
+
+    /// The trace that a new job belongs to: its caller's, or one of its own.
+    fn trace(&self) -> String {
+        if let Some(context) = scope::context() {
+            return context.trace().to_string();
+        }
+        let asked = self.shared.trace_source.and_then(|source| source());
+        asked.unwrap_or_else(|| TraceParent::root().to_string())
+    }
+
+    /// The client for a call of this task.
+    pub(crate) async fn for_task(task: &'static str) -> Result<Self, DelayError> {
+        match Self::current() {
+            Some(client) => Ok(client),
+            None => default::open_from_env(task).await,
+        }
+    }
+
+    /// The client of the current scope, else the process default.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        scope::client().or_else(default::default_client)
+    }
+
+    /// Cancels jobs; one answer per id, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`], also if this broker cannot cancel.
+    pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<CancelOutcome>, BrokerError> {
+        self.operate("cancel")?.cancel(ids).await
+    }
+
+    /// All that the store knows of one job.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`], also if this broker cannot list jobs.
+    pub async fn record(&self, id: JobId) -> Result<Option<JobRecord>, BrokerError> {
+        let filter = JobFilter { ids: Some(vec![id]), ..JobFilter::default() };
+        Ok(self.operate("jobs")?.jobs(&filter).await?.pop())
+    }
+
+    pub(crate) async fn lookup(&self, id: JobId) -> Result<Lookup, BrokerError> {
+        let found = self.results("results")?.outcomes(&[id]).await?;
+        Ok(found.into_iter().next().unwrap_or(Lookup::Unknown))
+    }
+
+    /// Waits until the job is final, or nothing is known of it.
+    pub(crate) async fn wait_for(&self, id: JobId) -> Result<Lookup, JobError> {
+        self.shared.waiters.wait_for(id).await
+    }
+
+    fn operate(&self, operation: &'static str) -> Result<&Arc<dyn Operate>, BrokerError> {
+        let open = self.connection().and_then(|open| open.operate.as_ref());
+        open.ok_or_else(|| BrokerError::Unsupported { broker: self.broker_name(), operation })
+    }
+
+    fn results(&self, operation: &'static str) -> Result<&Arc<dyn ResultStore>, BrokerError> {
+        let open = self.connection().and_then(|open| open.results.as_ref());
+        open.ok_or_else(|| BrokerError::Unsupported { broker: self.broker_name(), operation })
+    }
+
+    fn broker_name(&self) -> &'static str {
+        self.connection().map_or(self.shared.mode.as_str(), |open| open.broker.name())
+    }
+
+    /// Closes the connections, once the broker has finished the calls that it was given.
+    ///
+    /// Await your `.delay()`s first: one that still waits to share a round trip gets
+    /// [`BrokerError::Closed`], and stores nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`] if the broker could not be closed in order.
+    pub async fn close(&self) -> Result<(), BrokerError> {
+        match self.connection() {
+            Some(open) => open.broker.close().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.broker_name())
+    }
+}

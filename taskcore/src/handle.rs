@@ -1,0 +1,293 @@
+//! [`Handle`]: the client's end of a job.
+
+use std::any::TypeId;
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context as Waker, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sync_wrapper::SyncWrapper;
+
+use crate::broker::{CancelOutcome, JobRecord, JobState, Lookup, Outcome};
+use crate::client::Client;
+use crate::error::{JobError, error_chain};
+use crate::id::JobId;
+use crate::payload::{Codec, Json};
+use crate::task::registry;
+
+/// The client's end of a job: a future of its result.
+///
+/// Cheap to clone; dropping it changes nothing; reading never consumes the result. It
+/// serialises to the job's id and task, so it can be stored or sent, and awaited elsewhere.
+pub struct Handle<T> {
+    job: JobId,
+    task: Cow<'static, str>,
+    source: Source,
+    /// Only ever polled through `&mut`; the wrapper lets `&Handle` cross an await all the same.
+    waiting: Option<SyncWrapper<BoxFuture<'static, Result<T, JobError>>>>,
+    marker: PhantomData<fn() -> T>,
+}
+
+/// Where the answer comes from.
+#[derive(Debug, Clone)]
+enum Source {
+    /// The store behind this client.
+    Store(Client),
+    /// The store behind whatever client is current when it is asked.
+    Unbound,
+    /// It is known: the job ran eagerly.
+    Known(Box<Lookup>),
+    /// Nothing was stored.
+    Disabled,
+    /// Its caller said `ignore_result`.
+    Ignored(Client),
+}
+
+impl<T> Handle<T> {
+    pub(crate) fn stored(job: JobId, task: Cow<'static, str>, client: Client) -> Self {
+        Self::new(job, task, Source::Store(client))
+    }
+
+    pub(crate) fn ignored(job: JobId, task: Cow<'static, str>, client: Client) -> Self {
+        Self::new(job, task, Source::Ignored(client))
+    }
+
+    pub(crate) fn known(outcome: Outcome) -> Self {
+        let task = Cow::Owned(outcome.task.clone());
+        Self::new(outcome.job, task, Source::Known(Box::new(Lookup::Final(Box::new(outcome)))))
+    }
+
+    pub(crate) fn disabled(job: JobId, task: &'static str) -> Self {
+        Self::new(job, Cow::Borrowed(task), Source::Disabled)
+    }
+
+    fn new(job: JobId, task: Cow<'static, str>, source: Source) -> Self {
+        Self { job, task, source, waiting: None, marker: PhantomData }
+    }
+
+    /// The job's id.
+    #[must_use]
+    pub fn id(&self) -> JobId {
+        self.job
+    }
+
+    /// The task's name; empty if the handle was made from an id alone.
+    #[must_use]
+    pub fn task(&self) -> &str {
+        &self.task
+    }
+
+    /// The state now; `None` if nothing is kept of the job.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError::Disabled`], or [`JobError::Unreachable`] if the broker does not answer.
+    pub async fn state(&self) -> Result<Option<JobState>, JobError> {
+        match self.lookup().await? {
+            Lookup::Unknown => Ok(None),
+            Lookup::Pending(state) => Ok(Some(state)),
+            Lookup::Final(outcome) => Ok(Some(outcome.state)),
+        }
+    }
+
+    /// All that the store knows of the job, with the times of its life; `None` if nothing is
+    /// kept, or if the job ran eagerly.
+    ///
+    /// # Errors
+    ///
+    /// As for [`state`](Self::state), and if the broker cannot list jobs.
+    pub async fn record(&self) -> Result<Option<JobRecord>, JobError> {
+        let Some(client) = self.client()? else { return Ok(None) };
+        client.record(self.job).await.map_err(|error| self.unreachable(&error))
+    }
+
+    /// Cancels the job: before it starts it never runs; while it runs its `Context` is
+    /// cancelled at the worker's next heartbeat, and it counts as cancelled from now on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`state`](Self::state), and if the broker cannot cancel.
+    pub async fn cancel(&self) -> Result<CancelOutcome, JobError> {
+        let Some(client) = self.client()? else { return Ok(CancelOutcome::TooLate) };
+        let cancelled = client.cancel(&[self.job]).await;
+        let outcomes = cancelled.map_err(|error| self.unreachable(&error))?;
+        Ok(outcomes.first().copied().unwrap_or(CancelOutcome::Unknown))
+    }
+
+    fn client(&self) -> Result<Option<Client>, JobError> {
+        match &self.source {
+            Source::Store(client) | Source::Ignored(client) => Ok(Some(client.clone())),
+            Source::Known(_) => Ok(None),
+            Source::Disabled => Err(JobError::Disabled { task: self.task.to_string() }),
+            Source::Unbound => Client::current().map(Some).ok_or_else(|| JobError::Unreachable {
+                job: self.job,
+                reason: "no client: call `hereafter::connect(url)` first".to_owned(),
+            }),
+        }
+    }
+
+    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> JobError {
+        JobError::Unreachable { job: self.job, reason: error_chain(error) }
+    }
+
+    async fn lookup(&self) -> Result<Lookup, JobError> {
+        if let Source::Known(lookup) = &self.source {
+            return Ok((**lookup).clone());
+        }
+        let Some(client) = self.client()? else { return Ok(Lookup::Unknown) };
+        client.lookup(self.job).await.map_err(|error| self.unreachable(&error))
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Handle<T> {
+    /// A handle from an id alone; it reads through `client`.
+    pub(crate) fn of_id(job: JobId, client: Client) -> Self {
+        Self::stored(job, Cow::Borrowed(""), client)
+    }
+
+    /// Waits for the result, but no longer than `timeout`; zero looks once.
+    ///
+    /// # Errors
+    ///
+    /// [`JobError::NotYet`] when the time is over: the job goes on, and the handle can be
+    /// asked again. Otherwise as when the handle is awaited.
+    pub async fn wait(&self, timeout: Duration) -> Result<T, JobError> {
+        self.check_kept()?;
+        if timeout.is_zero() {
+            return match self.lookup().await? {
+                Lookup::Pending(_) => Err(JobError::NotYet { job: self.job, waited: timeout }),
+                lookup => self.clone().read(lookup),
+            };
+        }
+        match tokio::time::timeout(timeout, self.clone()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(JobError::NotYet { job: self.job, waited: timeout }),
+        }
+    }
+
+    /// Waits for the outcome and reads it.
+    async fn answer(self) -> Result<T, JobError> {
+        self.check_kept()?;
+        let lookup = match &self.source {
+            Source::Known(lookup) => (**lookup).clone(),
+            _ => {
+                let Some(client) = self.client()? else {
+                    unreachable!("only a known outcome has no client, and that was answered")
+                };
+                client.wait_for(self.job).await?
+            }
+        };
+        self.read(lookup)
+    }
+
+    fn check_kept(&self) -> Result<(), JobError> {
+        if !matches!(self.source, Source::Ignored(_)) {
+            return Ok(());
+        }
+        let reason = "the call said `ignore_result`".to_owned();
+        Err(JobError::NotKept { job: self.job, reason })
+    }
+
+    fn read(&self, lookup: Lookup) -> Result<T, JobError> {
+        let job = self.job;
+        let outcome = match lookup {
+            Lookup::Final(outcome) => *outcome,
+            Lookup::Pending(_) => return Err(JobError::NotYet { job, waited: Duration::ZERO }),
+            Lookup::Unknown => {
+                let reason = "its retention is over, or no job of this id was ever stored; \
+                              `keep_result` sets how long results stay"
+                    .to_owned();
+                return Err(JobError::NotKept { job, reason });
+            }
+        };
+        let task = outcome.task;
+        match (outcome.state, outcome.failure) {
+            (JobState::Done, _) => decode_result::<T>(job, task, outcome.result.as_ref()),
+            (JobState::Cancelled, _) => Err(JobError::Cancelled { job, task }),
+            (JobState::Expired, _) => Err(JobError::Expired { job, task }),
+            (_, Some(failure)) => Err(JobError::from_failure(failure)),
+            (state, None) => {
+                let reason = format!("it is {state}, and the store kept no failure");
+                Err(JobError::NotKept { job, reason })
+            }
+        }
+    }
+}
+
+fn decode_result<T: DeserializeOwned + 'static>(
+    job: JobId,
+    task: String,
+    result: Option<&crate::payload::Payload>,
+) -> Result<T, JobError> {
+    let wanted = std::any::type_name::<T>();
+    let linked = registry().find(&task);
+    if linked.is_some_and(|linked| (linked.output)() != TypeId::of::<T>()) {
+        let reason = format!("the task does not return `{wanted}`");
+        return Err(JobError::Unreadable { job, task, reason });
+    }
+    // A task that returns `()` stores no result, and JSON's form of `()` is `null`.
+    let bytes = result.map_or(b"null".as_slice(), |payload| payload.as_slice());
+    Json::decode(bytes).map_err(|error| JobError::Unreadable {
+        job,
+        task,
+        reason: format!("it is no `{wanted}`: {error}"),
+    })
+}
+
+impl<T: DeserializeOwned + Send + 'static> Future for Handle<T> {
+    type Output = Result<T, JobError>;
+
+    fn poll(self: Pin<&mut Self>, waker: &mut Waker<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let waiting = match &mut this.waiting {
+            Some(waiting) => waiting,
+            None => {
+                let handle = this.clone();
+                this.waiting.insert(SyncWrapper::new(Box::pin(handle.answer())))
+            }
+        };
+        let answer = std::task::ready!(waiting.get_mut().as_mut().poll(waker));
+        this.waiting = None;
+        Poll::Ready(answer)
+    }
+}
+
+impl<T> Clone for Handle<T> {
+    /// Another handle of the same job, which starts to wait anew.
+    fn clone(&self) -> Self {
+        Self::new(self.job, self.task.clone(), self.source.clone())
+    }
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({} {})", self.task, self.job)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Handle")]
+struct Wire<'a> {
+    job: JobId,
+    task: Cow<'a, str>,
+}
+
+impl<T> Serialize for Handle<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Wire { job: self.job, task: Cow::Borrowed(&self.task) }.serialize(serializer)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Handle<T> {
+    /// Reads through whatever client is current when it is awaited.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Wire { job, task } = Wire::deserialize(deserializer)?;
+        Ok(Self::new(job, Cow::Owned(task.into_owned()), Source::Unbound))
+    }
+}

@@ -1,0 +1,57 @@
+//! Types, traits, registry and client of the Hereafter task queue.
+//!
+//! Applications use the facade `hereafter`, which re-exports all of this; a broker crate
+//! depends on this crate alone and implements [`broker::Broker`].
+//!
+//! No I/O happens here: no database, network or command line crate is a dependency.
+
+pub mod broker;
+pub mod scope;
+
+mod arg;
+mod call;
+mod client;
+mod clock;
+mod context;
+mod envelope;
+mod error;
+mod handle;
+mod hook;
+mod id;
+mod json;
+mod options;
+mod panic;
+mod payload;
+mod queue;
+mod retry;
+mod state;
+mod task;
+mod trace;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+pub use arg::{Arg, IntoArg};
+pub use call::{Awaited, Call, InPlace};
+pub use client::{Client, ClientBuilder, InvalidMode, Mode, Switch, connect, set_default};
+pub use clock::Clock;
+pub use context::{Context, ContextParts};
+pub use envelope::{Envelope, EnvelopeError};
+pub use error::{DelayError, Failure, FailureKind, JobError, Permanent, error_chain};
+pub use handle::Handle;
+pub use hook::{Start, StartHook};
+pub use id::{InvalidJobId, JobId};
+pub use options::TaskOptions;
+pub use panic::panic_message;
+pub use payload::{Codec, CodecError, Json, Payload};
+pub use queue::{InvalidPriority, InvalidQueueName, Priority, QueueName};
+pub use retry::{Backoff, RetryPolicy};
+pub use state::{State, StateMap, scope_state};
+pub use task::{
+    Completion, DuplicateTask, Frame, Raised, Registry, Run, StateNeed, TaskDescriptor, TaskKind,
+    registry,
+};
+pub use trace::{InvalidTraceParent, TraceParent};
+
+pub use taskmacro::{on_start, register_task, task, test};

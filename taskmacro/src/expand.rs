@@ -1,0 +1,203 @@
+//! The tokens that replace a task function.
+//!
+//! Everything lies inside the one function that makes calls, so that a task adds one name to its
+//! module. The user's body must see its module and nothing of ours: what it could see by its
+//! position is named `__Hereafter…`, the rest lies in a constant beside it.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{ItemFn, Receiver, ReceiverKind, Type};
+
+use crate::attributes::{self, Attributes};
+use crate::options::Options;
+use crate::signature::{Outcome, Signature};
+use crate::spans::{self, generated};
+
+/// A task, read and checked.
+pub(crate) struct Task<'a> {
+    /// The function as the user wrote it.
+    pub(crate) item: &'a ItemFn,
+    /// Its signature, without `Self`.
+    pub(crate) signature: Signature,
+    /// Its options, without `Self`.
+    pub(crate) options: &'a Options,
+    /// The path of the crate.
+    pub(crate) krate: TokenStream,
+    /// The type of the `impl` block that it is in, with the name to use for it.
+    pub(crate) home: Option<Home<'a>>,
+}
+
+/// Where a method lives.
+#[derive(Clone)]
+pub(crate) struct Home<'a> {
+    /// The type.
+    pub(crate) ty: &'a Type,
+    /// Its name, without generics.
+    pub(crate) name: Ident,
+}
+
+impl Task<'_> {
+    /// The function that makes calls, and for a method the function beside it that has the body.
+    pub(crate) fn expand(&self) -> TokenStream {
+        let attributes = Attributes::sort(&self.item.attrs);
+        let body = self.body(&attributes);
+        match self.home {
+            None => {
+                let holder = quote!(#[allow(non_local_definitions)] impl __HereafterTask { #body });
+                self.caller(&attributes.outer, &holder)
+            }
+            Some(_) => {
+                let caller = self.caller(&attributes.outer_beside_body(), &TokenStream::new());
+                quote!(#caller #body)
+            }
+        }
+    }
+
+    /// The function that users call.
+    fn caller(&self, attributes: &[syn::Attribute], holder: &TokenStream) -> TokenStream {
+        let header = self.header();
+        let args = self.args_type();
+        let machinery = self.machinery();
+        let bind = self.bind();
+        quote! {
+            #(#attributes)*
+            #header {
+                struct __HereafterTask;
+                #args
+                #holder
+                #machinery
+                #bind
+            }
+        }
+    }
+
+    /// Stands where the user's signature does.
+    fn header(&self) -> TokenStream {
+        let private = self.private();
+        let sig = &self.item.sig;
+        let (vis, fn_token) = (spans::adopt(&self.item.vis), spans::adopt(sig.fn_token));
+        let name = generated(&sig.ident);
+        let receiver = self.signature.receiver.iter().map(outer_receiver);
+        let params = self.signature.arguments().map(|argument| {
+            let (name, stored) = (generated(&argument.name), &argument.stored.ty);
+            let bound = spans::around(&quote!(impl #private::IntoArg<), stored, &quote!(>));
+            quote!(#name: #bound)
+        });
+        let params = receiver.chain(params);
+        let parentheses = spans::at(sig.paren_token.span.join());
+        let params = quote_spanned!(parentheses=> (#(#params),*));
+        let call = self.call_type();
+        quote!(#vis #fn_token #name #params #call)
+    }
+
+    /// The user's function. Only its name, place and attributes change; being associated, it
+    /// leaves the plain name to the task, so recursion makes calls.
+    fn body(&self, attributes: &Attributes) -> TokenStream {
+        let inner = &attributes.inner;
+        let shared = self.home.iter().flat_map(|_| &attributes.shared);
+        let hidden = self.home.iter().map(|_| quote!(#[doc(hidden)]));
+        let mut sig = self.item.sig.clone();
+        sig.ident = self.body_name();
+        for input in &mut sig.inputs {
+            if let syn::FnArg::Typed(param) = input {
+                attributes::take_named(&mut param.attrs, "arg");
+            }
+        }
+        let block = &self.item.block;
+        // What a job stores is taken by value, and no task is `const`. Of many arguments the function
+        // around this one tells.
+        quote! {
+            #(#shared)* #(#inner)* #(#hidden)*
+            #[allow(clippy::missing_const_for_fn, clippy::needless_pass_by_value, clippy::too_many_arguments)]
+            #sig #block
+        }
+    }
+
+    pub(crate) fn body_name(&self) -> Ident {
+        let name = &self.signature.name;
+        match self.home {
+            None => name.clone(),
+            Some(_) => format_ident!("__hereafter_{}", name, span = name.span()),
+        }
+    }
+
+    fn call_type(&self) -> TokenStream {
+        let private = self.private();
+        let returned = &self.signature.returned;
+        let output = self.output();
+        let returned_ty = &returned.ty;
+        let mark = (!self.signature.is_async).then(|| quote!(, #private::InPlace));
+        if let Outcome::Unit = returned.outcome {
+            let end = self.item.sig.paren_token.span.close();
+            return spans::relocate(quote!(-> #private::Call<(), () #mark>), end);
+        }
+        spans::around(&quote!(-> #private::Call<), quote!(#output, #returned_ty), &quote!(#mark>))
+    }
+
+    /// What a handle yields.
+    pub(crate) fn output(&self) -> TokenStream {
+        let (private, returned) = (self.private(), &self.signature.returned);
+        let ty = &returned.ty;
+        match &returned.outcome {
+            Outcome::Unit | Outcome::Infallible => quote!(#ty),
+            Outcome::Fallible { ok, .. } => quote!(#ok),
+            Outcome::Alias => spans::around(&quote!(<), ty, &quote!(as #private::Fallible>::Ok)),
+        }
+    }
+
+    fn args_type(&self) -> TokenStream {
+        let quiet = attributes::quiet();
+        let receiver = self.home_of_self().map(|ty| quote!(__hereafter_self: #ty));
+        let fields = self.signature.arguments().map(|argument| {
+            let (name, ty) = (generated(&argument.name), &argument.stored.ty);
+            quote!(#name: #ty)
+        });
+        let fields = receiver.into_iter().chain(fields);
+        quote!(#quiet struct __HereafterArgs { #(#fields),* })
+    }
+
+    fn bind(&self) -> TokenStream {
+        let private = self.private();
+        let receiver = self.signature.receiver.as_ref().zip(self.home_of_self());
+        let receiver = receiver.map(|(receiver, ty)| {
+            let token = &receiver.self_token;
+            let value = match receiver.kind {
+                ReceiverKind::Reference(..) => {
+                    let copied = quote!(<#ty as #private::Receiver>::copied);
+                    let copied = spans::relocate(copied, token.span);
+                    quote!(#copied(#token))
+                }
+                _ => quote!(#token),
+            };
+            quote!(__hereafter_self: #value)
+        });
+        let fields = self.signature.arguments().map(|argument| {
+            let (name, ty) = (generated(&argument.name), &argument.stored.ty);
+            quote!(#name: #private::IntoArg::<#ty>::into_arg(#name).into_value())
+        });
+        let fields = receiver.into_iter().chain(fields);
+        let bind = if self.signature.is_async { "bind_async" } else { "bind_plain" };
+        let bind = format_ident!("{bind}");
+        quote!(#private::#bind::<__HereafterTask>(__HereafterArgs { #(#fields),* }))
+    }
+
+    pub(crate) fn private(&self) -> TokenStream {
+        let krate = &self.krate;
+        quote!(#krate::__private)
+    }
+
+    /// The type of `self`, for a task that takes it.
+    pub(crate) fn home_of_self(&self) -> Option<&Type> {
+        self.signature.receiver.as_ref()?;
+        self.home.as_ref().map(|home| home.ty)
+    }
+}
+
+/// The `self` of the function that makes calls; `mut` concerns the body alone.
+fn outer_receiver(receiver: &Receiver) -> TokenStream {
+    let token = &receiver.self_token;
+    match &receiver.kind {
+        ReceiverKind::Reference(and, ..) => quote!(#and #token),
+        _ => quote!(#token),
+    }
+}

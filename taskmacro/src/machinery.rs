@@ -1,0 +1,298 @@
+//! What makes a task known: its checks, wire form, trait impls and registration.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ReceiverKind;
+use syn::spanned::Spanned;
+
+use crate::attributes;
+use crate::expand::{Home, Task};
+use crate::signature::{Argument, Outcome, Param};
+use crate::spans::{self, generated};
+
+impl Task<'_> {
+    /// What makes the task known, out of sight of the user's body.
+    pub(crate) fn machinery(&self) -> TokenStream {
+        let quiet = attributes::quiet();
+        let parts = [self.checks(), self.wire(), self.task_fn(), self.run(), self.registration()];
+        quote!(#quiet const _: () = { #(#parts)* };)
+    }
+
+    /// The checks that must be an error at the user's tokens, and the only one.
+    fn checks(&self) -> TokenStream {
+        let private = self.private();
+        let receiver = self.home_of_self().zip(self.signature.receiver.as_ref());
+        let receiver = receiver.map(|(ty, receiver)| {
+            let ty = spans::relocate(quote!(#ty), receiver.self_token.span);
+            (quote!(Argument), ty)
+        });
+        let arguments = self.signature.arguments().map(|argument| {
+            let kind = if argument.has_default { "DefaultArgument" } else { "Argument" };
+            let kind = format_ident!("{kind}");
+            let ty = &argument.stored.ty;
+            (quote!(#kind), quote!(#ty))
+        });
+        let checks = receiver.into_iter().chain(arguments).enumerate().map(|(index, check)| {
+            let (kind, ty) = check;
+            quote!(impl #private::#kind for __Check<#index> { type Type = #ty; })
+        });
+        let hidden_result = self.hidden_result_check();
+        quote! {
+            struct __Check<const N: usize>;
+            #(#checks)*
+            #hidden_result
+        }
+    }
+
+    /// A type that is a `Result` and is not named so would make every error a success.
+    fn hidden_result_check(&self) -> TokenStream {
+        const MESSAGE: &str = "this return type is an alias of `Result`: name it `Result`, or write `Result<…, …>`, so that an error is a failure of the task";
+        let Outcome::Infallible = self.signature.returned.outcome else {
+            return TokenStream::new();
+        };
+        let private = self.private();
+        let ty = &self.signature.returned.ty;
+        let probe = (quote!(#private::ResultProbe::<), quote!(>::IS_RESULT));
+        let is_result = spans::around(&probe.0, ty, &probe.1);
+        let span = spans::at(ty.span());
+        let check = quote_spanned!(span=> ::core::assert!(!#is_result, #MESSAGE););
+        quote! {
+            const _: () = {
+                #[allow(unused_imports)]
+                use #private::NotResult as _;
+                #check
+            };
+        }
+    }
+
+    fn wire_fields(&self) -> Vec<WireField> {
+        let receiver = self.home_of_self().map(|ty| WireField {
+            name: quote!(__hereafter_self),
+            ty: quote!(#ty),
+            attributes: quote!(#[serde(rename = "self")]),
+            probe: format_ident!("Wire"),
+        });
+        receiver.into_iter().chain(self.signature.arguments().map(WireField::of)).collect()
+    }
+
+    /// The arguments on the wire: one JSON object keyed by parameter name.
+    fn wire(&self) -> TokenStream {
+        let private = self.private();
+        let fields = self.wire_fields();
+        let generics: Vec<_> = (0..fields.len()).map(|index| format_ident!("A{index}")).collect();
+        let declared = fields.iter().zip(&generics).map(|(field, generic)| {
+            let WireField { name, attributes, .. } = field;
+            quote!(#attributes #name: #generic)
+        });
+        let lent = fields.iter().map(|WireField { name, ty, probe, .. }| {
+            quote!(#name: #private::#probe::<#ty>::lend(&self.#name))
+        });
+        let taken = fields.iter().map(|WireField { name, ty, probe, .. }| {
+            quote!(#name: #private::#probe::<#ty>::take(wire.#name))
+        });
+        let blanks = generics.iter().map(|_| quote!(_));
+        quote! {
+            #[allow(unused_imports)]
+            use #private::{Unstorable as _, serde as __serde};
+
+            #[derive(__serde::Serialize, __serde::Deserialize)]
+            #[serde(crate = "__serde", deny_unknown_fields)]
+            struct __Wire<#(#generics),*> { #(#declared),* }
+
+            impl __serde::Serialize for __HereafterArgs {
+                fn serialize<S>(&self, serializer: S) -> ::core::result::Result<S::Ok, S::Error>
+                where
+                    S: __serde::Serializer,
+                {
+                    __serde::Serialize::serialize(&__Wire { #(#lent),* }, serializer)
+                }
+            }
+
+            impl<'de> __serde::Deserialize<'de> for __HereafterArgs {
+                fn deserialize<D>(deserializer: D) -> ::core::result::Result<Self, D::Error>
+                where
+                    D: __serde::Deserializer<'de>,
+                {
+                    let wire: __Wire<#(#blanks),*> = __serde::Deserialize::deserialize(deserializer)?;
+                    ::core::result::Result::Ok(Self { #(#taken),* })
+                }
+            }
+        }
+    }
+
+    fn task_fn(&self) -> TokenStream {
+        let private = self.private();
+        let returned = &self.signature.returned.ty;
+        let output = self.output();
+        let judged = self.judged();
+        quote! {
+            impl #private::TaskFn for __HereafterTask {
+                type Args = __HereafterArgs;
+                type Return = #returned;
+                type Output = #output;
+
+                fn descriptor() -> &'static #private::TaskDescriptor {
+                    static DESCRIPTOR: #private::TaskDescriptor = __DESCRIPTOR;
+                    &DESCRIPTOR
+                }
+
+                fn judge(
+                    returned: Self::Return,
+                ) -> ::core::result::Result<Self::Output, #private::Raised> {
+                    #judged
+                }
+            }
+        }
+    }
+
+    fn judged(&self) -> TokenStream {
+        let private = self.private();
+        let returned = &self.signature.returned.ty;
+        let error = match &self.signature.returned.outcome {
+            Outcome::Unit | Outcome::Infallible => {
+                return quote!(::core::result::Result::Ok(returned));
+            }
+            Outcome::Fallible { error, .. } => quote!(#error),
+            Outcome::Alias => {
+                spans::around(&quote!(<), returned, &quote!(as #private::Fallible>::Error))
+            }
+        };
+        let transient = self.options.retry_if.as_ref().map(|retry_if| {
+            let path = &retry_if.path;
+            quote!(|| !{ let retry_if: fn(&#error) -> bool = #path; retry_if(&error) })
+        });
+        let raised = quote!(#private::TaskError::raise(error, permanent));
+        let raised = spans::relocate(raised, error.span());
+        let result = quote!(#private::Fallible::into_result(returned));
+        let result = spans::relocate(result, returned.span());
+        quote! {
+            #result.map_err(|error| {
+                #[allow(unused_imports)]
+                use #private::{ProbeError as _, ProbeOther as _};
+                let permanent = (&&#private::PermanentProbe(&error)).is_permanent() #transient;
+                #raised
+            })
+        }
+    }
+
+    fn run(&self) -> TokenStream {
+        let private = self.private();
+        let body = self.body_call();
+        if !self.signature.is_async {
+            return quote! {
+                impl #private::PlainTaskFn for __HereafterTask {
+                    fn run(args: Self::Args, frame: &#private::Frame) -> Self::Return {
+                        #body
+                    }
+                }
+            };
+        }
+        let returned = &self.signature.returned.ty;
+        let future = quote! {
+            impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send + 'static
+        };
+        // What is not `Send` is an error at the name of the user's function.
+        let future = spans::relocate(future, self.signature.name.span());
+        quote! {
+            impl #private::AsyncTaskFn for __HereafterTask {
+                fn run(args: Self::Args, frame: #private::Frame) -> #future {
+                    async move {
+                        let returned: #returned = #body.await;
+                        returned
+                    }
+                }
+            }
+        }
+    }
+
+    /// The call of the user's function, out of `args` and `frame`.
+    fn body_call(&self) -> TokenStream {
+        let private = self.private();
+        let name = self.body_name();
+        let owner = match &self.home {
+            None => quote!(__HereafterTask),
+            Some(Home { ty, .. }) => quote!(<#ty>),
+        };
+        let receiver = self.signature.receiver.iter().map(|receiver| match receiver.kind {
+            ReceiverKind::Reference(..) => quote!(&args.__hereafter_self),
+            _ => quote!(args.__hereafter_self),
+        });
+        let params = self.signature.params.iter().map(|param| match param {
+            Param::Filled { ty, .. } => {
+                spans::around(&quote!(<), ty, &quote!(as #private::FromFrame>::from_frame(&frame)))
+            }
+            Param::Argument(argument) => {
+                let name = generated(&argument.name);
+                if argument.stored.is_lent { quote!(&args.#name) } else { quote!(args.#name) }
+            }
+        });
+        let params = receiver.chain(params);
+        quote!(#owner::#name(#(#params),*))
+    }
+
+    fn registration(&self) -> TokenStream {
+        let private = self.private();
+        let name = self.task_name();
+        let aliases = &self.options.aliases;
+        let span = self.item.sig.fn_token.span;
+        // Not relocated: `line!` gives the line of the outermost expansion, which for a generated
+        // token is the attribute's.
+        let line = quote_spanned!(span=> ::core::line!());
+        let params = self.home_of_self().map(|_| "self".to_owned());
+        let params = params.into_iter().chain(self.signature.arguments().map(Argument::wire_name));
+        let options = self.options.base.expand(&private);
+        let states = self.signature.states();
+        let (kind, prepare) = if self.signature.is_async {
+            (quote!(Async), quote!(prepare_async))
+        } else {
+            (quote!(Plain), quote!(prepare_plain))
+        };
+        quote! {
+            const __DESCRIPTOR: #private::TaskDescriptor = #private::TaskDescriptor {
+                name: #name,
+                aliases: &[#(#aliases),*],
+                file: ::core::file!(),
+                line: #line,
+                params: &[#(#params),*],
+                options: #options,
+                kind: #private::TaskKind::#kind,
+                states: &[#(#private::StateNeed::of::<#states>()),*],
+                output: ::core::any::TypeId::of::<<__HereafterTask as #private::TaskFn>::Output>,
+                prepare: #private::#prepare::<__HereafterTask>,
+            };
+            #private::inventory::submit! { __DESCRIPTOR }
+        }
+    }
+
+    fn task_name(&self) -> TokenStream {
+        if let Some(name) = &self.options.name {
+            return quote!(#name);
+        }
+        let function = syn::ext::IdentExt::unraw(&self.signature.name).to_string();
+        let home = self.home.iter().map(|home| home.name.to_string());
+        let parts = home.chain([function]);
+        quote!(::core::concat!(::core::module_path!() #(, "::", #parts)*))
+    }
+}
+
+/// A field of the wire form.
+struct WireField {
+    name: TokenStream,
+    ty: TokenStream,
+    attributes: TokenStream,
+    /// The core's `Wire` or `DefaultWire`.
+    probe: Ident,
+}
+
+impl WireField {
+    fn of(argument: &Argument) -> Self {
+        let (name, ty) = (generated(&argument.name), &argument.stored.ty);
+        let (attributes, probe) = if argument.has_default {
+            (quote!(#[serde(default)]), "DefaultWire")
+        } else {
+            (TokenStream::new(), "Wire")
+        };
+        let probe = format_ident!("{probe}");
+        Self { name: quote!(#name), ty: quote!(#ty), attributes, probe }
+    }
+}

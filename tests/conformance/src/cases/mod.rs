@@ -1,0 +1,18 @@
+//! The cases, by the part of the contract that they prove.
+//!
+//! Each is a plain function: it takes a harness with an empty store, and panics if the broker
+//! does not do what its name says. Those that take a batch size carry that many jobs in each
+//! call.
+
+pub mod connection;
+pub mod contention;
+pub mod enqueue;
+pub mod inspect;
+pub mod lease;
+pub mod limits;
+pub mod operate;
+pub mod reserve;
+pub mod results;
+pub mod schedule;
+pub mod settle;
+pub mod upkeep;

@@ -1,0 +1,69 @@
+//! Prove your broker: one test for every sentence of the contract in [`taskcore::broker`].
+//!
+//! A broker crate mounts the suite in `tests/conformance.rs`. It says how to open an empty
+//! store and how to let its time pass, and gets one named test per case:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use taskbroker_memory::MemoryBroker;
+//! use taskconformance::{Harness, async_trait};
+//! use taskcore::Clock;
+//! use taskcore::broker::Connection;
+//!
+//! struct Memory {
+//!     clock: Clock,
+//!     store: MemoryBroker,
+//! }
+//!
+//! impl Memory {
+//!     fn new() -> Self {
+//!         let clock = Clock::system();
+//!         Self { clock: clock.clone(), store: MemoryBroker::with_clock(clock) }
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl Harness for Memory {
+//!     async fn connect(&self) -> Connection {
+//!         self.store.connection()
+//!     }
+//!     fn tick(&self) -> Duration {
+//!         Duration::from_secs(60)
+//!     }
+//!     async fn elapse(&self, span: Duration) {
+//!         self.clock.advance(span);
+//!     }
+//! }
+//!
+//! taskconformance::suite! { harness: Memory::new() }
+//! # fn main() {}
+//! ```
+//!
+//! A broker with files keeps a temporary folder and the same [`Clock`](taskcore::Clock) in its
+//! harness, opens the file anew in each `connect`, and writes
+//! `suite! { harness: Files::new().await }`.
+//!
+//! A case that carries data runs twice, with batches of [`ONE`] and of [`MANY`]: a guarantee
+//! that holds for one job and breaks for many is what batching breaks first. Each case has its
+//! own store, its own runtime and an end ([`PATIENCE`]). A broker that needs a server mounts
+//! the suite as ignored, with the reason, so that nothing passes by not running:
+//!
+//! ```text
+//! taskconformance::suite! { #[ignore = "needs a server"] harness: ServerHarness::new().await }
+//! ```
+//!
+//! The suite proves itself too: `tests/mutants.rs` holds broken brokers, each of which must
+//! fail the case that is named for it.
+
+mod faulty;
+mod harness;
+mod lab;
+mod suite;
+
+pub mod cases;
+
+pub use async_trait::async_trait;
+pub use faulty::{Fault, Faulty, Operation};
+pub use harness::{Harness, MANY, ONE, PATIENCE, run};
+pub use suite::case_names;

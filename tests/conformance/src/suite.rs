@@ -1,0 +1,341 @@
+//! The list of cases, and [`suite!`](crate::suite).
+
+/// Mounts the suite: one `#[test]` for each case, two for a case that carries data.
+///
+/// `harness` is an expression that gives a new [`Harness`](crate::Harness); it may `.await`,
+/// and is evaluated once for each test. Attributes before it go on every test.
+#[macro_export]
+macro_rules! suite {
+    ($(#[$attribute:meta])* harness: $harness:expr $(,)?) => {
+        $crate::__cases! { tests [$(#[$attribute])*] [$harness] }
+    };
+}
+
+/// The names of all cases, as `module::case`; the number of tests that a mounted suite has is
+/// the sum of their runs.
+#[must_use]
+pub fn case_names() -> Vec<&'static str> {
+    crate::__cases! { names }
+}
+
+/// The one list. `once` cases take a harness; `batched` ones a harness and a batch size.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __cases {
+    ($($mode:tt)*) => {
+        $crate::__expand! {
+            $($mode)*
+            connection {
+                once [
+                    a_broker_has_a_short_lower_case_name
+                    capabilities_are_the_same_on_every_connection
+                    a_duplicate_is_driven_by_the_runtime_that_made_it
+                    after_close_every_call_answers_closed
+                    closing_twice_is_allowed
+                    closing_one_connection_leaves_the_others_open
+                    close_ends_a_reserve_that_waits
+                ]
+                batched [
+                    a_duplicate_works_on_the_same_store
+                ]
+            }
+            contention {
+                once [
+                    reservers_at_the_same_time_get_different_jobs
+                    enqueues_of_the_same_ids_at_the_same_time_store_each_once
+                    a_verdict_that_races_a_reclaim_is_applied_or_stale
+                    a_late_verdict_that_races_a_reclaim_is_stale
+                    of_verdicts_at_the_same_time_one_is_applied
+                    a_cancel_that_races_a_verdict_has_one_winner
+                    upkeeps_at_the_same_time_reclaim_each_job_once
+                    replays_at_the_same_time_replay_each_job_once
+                    jobs_stored_while_others_are_reserved_are_all_done_once
+                ]
+                batched []
+            }
+            enqueue {
+                once [
+                    an_id_named_twice_in_one_batch_is_stored_once
+                    a_batch_of_new_and_known_ids_answers_each_in_order
+                    ten_thousand_jobs_come_out_once_each_in_order
+                ]
+                batched [
+                    a_job_is_handed_out_as_it_was_stored
+                    a_repeated_enqueue_answers_duplicate_and_changes_nothing
+                    an_id_stays_taken_while_its_job_runs_and_after_it_ended
+                    an_id_stays_taken_after_its_job_ended_badly
+                    an_id_stays_taken_for_ten_minutes_when_nothing_else_was_kept
+                    an_id_stays_taken_for_ten_minutes_when_the_outcome_was_pruned_before
+                    jobs_outlive_the_connection_that_stored_them
+                    a_stored_job_is_seen_by_every_connection
+                ]
+            }
+            inspect {
+                once [
+                    jobs_are_listed_newest_first
+                    each_field_of_a_filter_narrows
+                    jobs_are_found_in_every_state
+                    a_record_tells_the_life_of_a_job
+                    queues_that_hold_a_job_or_are_paused_are_listed_by_name
+                    depth_counts_the_jobs_of_each_queue_in_the_order_asked
+                    an_unknown_queue_has_a_depth_of_zeros
+                    depth_tells_since_when_the_oldest_ready_job_waits
+                    a_check_of_a_sound_store_finds_no_error
+                ]
+                batched []
+            }
+            lease {
+                once [
+                    of_jobs_reserved_together_only_those_not_extended_are_reclaimed
+                    an_extension_answers_each_receipt_in_order
+                    beginning_one_delivery_says_nothing_of_its_neighbours
+                    a_limit_of_zero_recoveries_ends_a_begun_job_at_its_first_loss
+                    a_reclaimed_job_that_had_begun_goes_behind_its_neighbours
+                ]
+                batched [
+                    a_job_whose_lease_ended_is_reclaimed
+                    a_lease_that_goes_on_is_not_reclaimed
+                    an_extension_makes_the_lease_end_that_span_from_now
+                    a_verdict_counts_after_an_extension
+                    a_lease_that_has_ended_is_not_extended
+                    a_shorter_extension_shortens_the_lease
+                    an_extension_tells_which_jobs_were_cancelled
+                    an_extension_of_a_settled_job_is_lost
+                    an_extension_with_an_earlier_receipt_is_lost_and_extends_nothing
+                    a_lost_delivery_that_never_began_is_no_recovery
+                    a_lost_delivery_that_began_is_a_recovery
+                    beginning_with_a_lease_that_is_over_is_stale_and_marks_nothing
+                    the_mark_of_having_begun_ends_with_the_delivery
+                    the_mark_of_having_begun_survives_an_extension
+                    a_job_is_a_suspect_from_its_second_lost_lease_on
+                    a_retry_clears_suspicion
+                    a_job_that_never_began_is_never_lost
+                    a_job_that_keeps_killing_its_worker_ends_as_lost
+                    a_verdict_of_a_lost_job_is_stale
+                ]
+            }
+            limits {
+                once [
+                    a_task_may_have_any_name
+                    a_filter_matches_whole_names_literally
+                    an_envelope_may_be_any_bytes
+                    a_worker_may_have_any_name
+                    queues_are_told_apart_by_every_character
+                    a_batch_above_the_limit_is_refused_as_a_whole
+                    a_batch_with_an_envelope_above_the_limit_is_refused_as_a_whole
+                    an_empty_batch_answers_an_empty_list
+                ]
+                batched [
+                    an_envelope_of_one_mebibyte_comes_out_whole
+                ]
+            }
+            operate {
+                once [
+                    cancelling_answers_each_id_in_order
+                    replay_takes_what_passes_the_filter
+                    purge_keeps_to_the_limit_of_the_filter
+                    a_queue_that_was_paused_twice_goes_on_at_once
+                ]
+                batched [
+                    a_job_that_is_cancelled_before_it_starts_never_runs
+                    a_running_job_is_cancelled_at_once
+                    a_job_that_waits_for_its_next_attempt_can_be_cancelled
+                    a_job_that_has_ended_cannot_be_cancelled
+                    replay_makes_failed_jobs_ready_in_order_of_creation
+                    replay_replays_each_job_once
+                    replay_takes_lost_jobs_too
+                    replay_leaves_jobs_that_did_not_fail_alone
+                    purge_deletes_what_passes_the_filter
+                    purge_without_a_filter_spares_running_jobs_only
+                ]
+            }
+            reserve {
+                once [
+                    higher_priorities_come_first
+                    within_a_priority_earlier_due_times_come_first
+                    queues_are_served_in_the_order_of_the_request
+                    each_queue_gives_no_more_than_its_own_limit
+                    a_queue_that_is_asked_for_twice_gives_each_job_once
+                    a_queue_that_was_not_asked_for_gives_nothing
+                    an_unknown_queue_gives_nothing_and_is_not_created
+                    an_empty_store_answers_at_once_when_there_is_no_wait
+                    a_wait_ends_with_an_empty_list
+                    a_reserve_returns_with_what_there_is
+                    an_interrupt_ends_the_wait_with_an_empty_list
+                    a_waiting_reserve_gets_a_job_that_becomes_due
+                    a_waiting_reserve_gets_a_job_that_is_released
+                    a_waiting_reserve_gets_a_job_that_is_reclaimed
+                    a_waiting_reserve_gets_a_job_that_is_replayed
+                    a_waiting_reserve_gets_the_jobs_of_a_queue_that_goes_on
+                    a_paused_queue_holds_up_neither_other_queues_nor_running_jobs
+                ]
+                batched [
+                    a_job_goes_to_one_caller_until_its_lease_ends
+                    jobs_come_in_the_order_of_enqueueing
+                    no_more_than_the_limit_is_handed_out
+                    an_interrupt_never_drops_what_was_leased
+                    a_waiting_reserve_gets_a_job_that_another_connection_stores
+                    dropping_a_waiting_reserve_leaves_the_store_sound
+                    dropping_a_reserve_midway_loses_no_job
+                    a_paused_queue_gives_nothing_until_it_goes_on
+                    a_store_remembers_who_took_a_job_and_when
+                ]
+            }
+            results {
+                once [
+                    an_outcome_without_a_result_is_final_all_the_same
+                    lookups_answer_each_id_in_order
+                    finished_answers_at_most_ten_thousand_ids_and_goes_on
+                    finished_waits_no_longer_than_asked
+                    results_are_there_if_the_capabilities_say_so
+                ]
+                batched [
+                    an_outcome_holds_the_result_as_it_was_given
+                    results_of_one_batch_are_not_mixed_up
+                    reading_an_outcome_never_consumes_it
+                    a_job_that_is_not_final_is_pending_in_its_state
+                    an_outcome_is_kept_for_its_retention
+                    nothing_is_kept_of_a_job_that_keeps_nothing
+                    a_failed_job_is_never_pruned
+                    outcomes_of_cancelled_and_expired_jobs_are_kept_for_a_while
+                    without_a_cursor_finished_answers_at_once_with_the_position_of_now
+                    finished_names_the_jobs_that_became_final
+                    a_waiting_finished_answers_when_a_job_ends
+                ]
+            }
+            schedule {
+                once []
+                batched [
+                    a_job_is_never_handed_out_before_its_due_time
+                    a_due_job_is_handed_out_without_upkeep
+                    a_due_job_counts_as_ready
+                    a_job_may_be_due_at_a_time
+                    a_due_time_in_the_past_is_now
+                    a_job_due_after_no_time_can_run_at_once
+                    a_delivery_tells_since_when_it_was_due
+                    a_job_may_be_due_in_a_thousand_years
+                    a_job_that_did_not_start_in_time_expires
+                    an_expired_job_is_not_handed_out
+                    a_scheduled_job_expires_too
+                    a_job_that_was_given_back_may_still_expire
+                    a_job_that_is_given_back_after_its_time_expires
+                    a_job_whose_lease_was_lost_does_not_expire
+                    a_job_that_has_failed_before_does_not_expire
+                    a_replayed_job_does_not_expire
+                    a_deleted_jobs_time_to_expire_goes_with_it
+                    a_job_that_started_in_time_does_not_expire
+                ]
+            }
+            settle {
+                once [
+                    a_stale_entry_does_not_touch_its_neighbours
+                    a_batch_may_hold_verdicts_of_every_kind
+                    a_receipt_named_twice_in_one_batch_counts_once
+                    a_receipt_does_not_settle_another_job
+                    a_receipt_that_no_broker_made_is_stale
+                    a_verdict_of_an_unknown_job_is_stale
+                ]
+                batched [
+                    a_job_that_is_done_never_runs_again
+                    a_retry_is_scheduled_and_counts_an_attempt
+                    a_retry_without_a_delay_can_run_at_once
+                    a_failed_job_is_kept_with_its_failure
+                    a_released_job_is_ready_again_and_counts_nothing
+                    a_released_job_keeps_its_turn
+                    a_repeated_verdict_is_stale_and_has_no_second_effect
+                    a_verdict_with_an_expired_lease_is_stale_and_changes_nothing
+                    a_verdict_of_an_earlier_lease_is_stale_and_changes_nothing
+                    a_verdict_of_a_reclaimed_job_is_stale_and_changes_nothing
+                    a_verdict_of_a_cancelled_job_is_stale_and_changes_nothing
+                    a_failure_comes_back_as_it_was_given
+                    a_job_that_failed_before_and_is_done_has_a_result_and_no_failure
+                ]
+            }
+            upkeep {
+                once [
+                    upkeep_of_an_empty_store_is_idle
+                    upkeep_keeps_to_its_budget_and_gets_through
+                    jobs_that_need_nothing_do_not_hold_up_upkeep
+                    upkeep_prunes_only_outcomes_whose_retention_is_over
+                ]
+                batched [
+                    a_second_upkeep_finds_nothing_to_do
+                ]
+            }
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __expand {
+    (
+        tests $attributes:tt $harness:tt
+        $($module:ident { once [$($once:ident)*] batched [$($batched:ident)*] })*
+    ) => {
+        $(mod $module {
+            #[allow(unused_imports, reason = "a harness may be a full path")]
+            use super::*;
+            $($crate::__test! { $attributes $harness $module $once })*
+            mod one {
+                #[allow(unused_imports, reason = "a harness may be a full path")]
+                use super::*;
+                $($crate::__test! { $attributes $harness $module $batched, $crate::ONE })*
+            }
+            mod many {
+                #[allow(unused_imports, reason = "a harness may be a full path")]
+                use super::*;
+                $($crate::__test! { $attributes $harness $module $batched, $crate::MANY })*
+            }
+        })*
+    };
+    (
+        names
+        $($module:ident { once [$($once:ident)*] batched [$($batched:ident)*] })*
+    ) => {
+        vec![$(
+            $(concat!(stringify!($module), "::", stringify!($once)),)*
+            $(concat!(stringify!($module), "::", stringify!($batched)),)*
+        )*]
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __test {
+    ([$($attribute:tt)*] [$harness:expr] $module:ident $case:ident $(, $batch:expr)?) => {
+        #[test]
+        $($attribute)*
+        fn $case() {
+            $crate::run(async {
+                let harness = $harness;
+                $crate::cases::$module::$case(&harness $(, $batch)?).await;
+            });
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_case_is_in_the_list() {
+        let mut written = BTreeSet::new();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cases");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let starts = text.lines().filter_map(|line| line.strip_prefix("pub async fn "));
+            let names = starts.filter_map(|rest| rest.split('(').next());
+            written.extend(names.map(|name| format!("{module}::{name}")));
+        }
+        let listed: BTreeSet<_> = case_names().into_iter().map(str::to_owned).collect();
+        assert_eq!(listed, written);
+        assert_eq!(listed.len(), case_names().len(), "a case is listed twice");
+    }
+}

@@ -1,0 +1,126 @@
+//! Broken brokers, each of which fails the case that is named for its defect. A suite that
+//! nobody has seen fail proves little.
+
+mod mutant;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mutant::{Defect, MutantHarness};
+use taskconformance::{Harness, MANY, ONE, cases, run};
+
+/// One test for each line: the defect, the case that must catch it, and, if the case carries
+/// data, the batch size.
+macro_rules! caught {
+    ($($test:ident: $defect:ident by $module:ident::$case:ident $([$batch:ident])?;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                assert_caught(Defect::$defect, &async |harness| {
+                    cases::$module::$case(harness $(, $batch)?).await;
+                });
+            }
+        )*
+    };
+}
+
+caught! {
+    delivering_twice_is_caught:
+        DeliversTwice by reserve::a_job_goes_to_one_caller_until_its_lease_ends [ONE];
+    forgetting_a_release_is_caught:
+        ForgetsRelease by settle::a_released_job_is_ready_again_and_counts_nothing [ONE];
+    releasing_twice_is_caught:
+        ReleasesTwice by settle::a_released_job_is_ready_again_and_counts_nothing [ONE];
+    ignoring_the_fence_is_caught:
+        IgnoresFence by settle::a_verdict_of_an_earlier_lease_is_stale_and_changes_nothing [ONE];
+    settling_a_job_that_was_reclaimed_is_caught:
+        SettlesReclaimed by settle::a_verdict_of_a_reclaimed_job_is_stale_and_changes_nothing [ONE];
+    ignoring_the_end_of_a_lease_is_caught:
+        IgnoresLeaseEnd by settle::a_verdict_with_an_expired_lease_is_stale_and_changes_nothing [ONE];
+    never_reclaiming_is_caught:
+        IgnoresLeaseEnd by lease::a_job_whose_lease_ended_is_reclaimed [ONE];
+    answering_out_of_order_is_caught:
+        AnswersOutOfOrder by settle::a_stale_entry_does_not_touch_its_neighbours;
+    losing_the_tail_of_a_batch_is_caught:
+        LosesTail by enqueue::a_job_is_handed_out_as_it_was_stored [MANY];
+    handing_out_backwards_is_caught:
+        HandsOutBackwards by reserve::jobs_come_in_the_order_of_enqueueing [MANY];
+    ignoring_priority_is_caught:
+        IgnoresPriority by reserve::higher_priorities_come_first;
+    ignoring_the_order_of_queues_is_caught:
+        IgnoresQueueOrder by reserve::queues_are_served_in_the_order_of_the_request;
+    ignoring_the_limit_of_a_queue_is_caught:
+        IgnoresQueueLimit by reserve::each_queue_gives_no_more_than_its_own_limit;
+    ignoring_the_wait_is_caught:
+        IgnoresWait by reserve::a_wait_ends_with_an_empty_list;
+    dropping_what_was_leased_at_an_interrupt_is_caught:
+        DropsInterrupted by reserve::an_interrupt_never_drops_what_was_leased [ONE];
+    ignoring_a_pause_is_caught:
+        IgnoresPause by reserve::a_paused_queue_gives_nothing_until_it_goes_on [ONE];
+    delivering_before_the_due_time_is_caught:
+        DeliversEarly by schedule::a_job_is_never_handed_out_before_its_due_time [ONE];
+    needing_upkeep_for_due_jobs_is_caught:
+        PromotesByUpkeepOnly by schedule::a_due_job_is_handed_out_without_upkeep [ONE];
+    never_expiring_is_caught:
+        NeverExpires by schedule::a_job_that_did_not_start_in_time_expires [ONE];
+    storing_a_repeated_id_again_is_caught:
+        StoresDuplicates by enqueue::a_repeated_enqueue_answers_duplicate_and_changes_nothing [ONE];
+    forgetting_ids_early_is_caught:
+        StoresDuplicates by
+            enqueue::an_id_stays_taken_for_ten_minutes_when_nothing_else_was_kept [ONE];
+    extending_what_was_lost_is_caught:
+        ExtendsAnything by lease::a_lease_that_has_ended_is_not_extended [ONE];
+    extending_the_neighbours_too_is_caught:
+        ExtendsNeighbours by lease::of_jobs_reserved_together_only_those_not_extended_are_reclaimed;
+    counting_a_loss_that_never_began_is_caught:
+        BeginsAtOnce by lease::a_lost_delivery_that_never_began_is_no_recovery [ONE];
+    counting_recoveries_off_by_one_is_caught:
+        RecoversOnceMore by lease::a_job_that_keeps_killing_its_worker_ends_as_lost [ONE];
+    giving_up_one_recovery_early_is_caught:
+        RecoversOnceLess by lease::a_job_that_keeps_killing_its_worker_ends_as_lost [ONE];
+    suspecting_nobody_is_caught:
+        SuspectsNobody by lease::a_job_is_a_suspect_from_its_second_lost_lease_on [ONE];
+    ignoring_the_budget_is_caught:
+        IgnoresBudget by upkeep::upkeep_keeps_to_its_budget_and_gets_through;
+    pruning_too_early_is_caught:
+        PrunesEarly by results::an_outcome_is_kept_for_its_retention [ONE];
+    consuming_results_is_caught:
+        ConsumesResults by results::reading_an_outcome_never_consumes_it [ONE];
+    naming_old_ends_again_is_caught:
+        StartsAtTheFirstEnd by
+            results::without_a_cursor_finished_answers_at_once_with_the_position_of_now [ONE];
+    answering_a_cancel_and_doing_nothing_is_caught:
+        CancelsOnlyWaiting by operate::a_running_job_is_cancelled_at_once [ONE];
+    replaying_out_of_order_is_caught:
+        ReplaysBackwards by operate::replay_makes_failed_jobs_ready_in_order_of_creation [MANY];
+    purging_more_than_was_asked_is_caught:
+        PurgesAll by operate::purge_deletes_what_passes_the_filter [ONE];
+    counting_an_unknown_queue_as_unknown_is_caught:
+        KnowsNoUnknownQueue by inspect::an_unknown_queue_has_a_depth_of_zeros;
+    listing_the_oldest_first_is_caught:
+        ListsOldestFirst by inspect::jobs_are_listed_newest_first;
+    cutting_texts_is_caught:
+        CutsTexts by limits::a_task_may_have_any_name;
+    reading_the_envelope_is_caught:
+        ReadsEnvelopes by limits::an_envelope_may_be_any_bytes;
+    mixing_queues_up_is_caught:
+        FoldsQueueCase by limits::queues_are_told_apart_by_every_character;
+    storing_half_a_batch_is_caught:
+        StoresHalfABatch by limits::a_batch_with_an_envelope_above_the_limit_is_refused_as_a_whole;
+    closing_every_connection_is_caught:
+        SharesItsEnd by connection::closing_one_connection_leaves_the_others_open;
+    never_closing_is_caught:
+        NeverCloses by connection::after_close_every_call_answers_closed;
+    reserving_in_two_steps_is_caught:
+        ReservesInTwoSteps by contention::reservers_at_the_same_time_get_different_jobs;
+    reclaiming_without_a_look_at_the_lease_is_caught:
+        ReclaimsAnything by lease::a_lease_that_goes_on_is_not_reclaimed [ONE];
+}
+
+/// Runs a case against the sound broker, which must pass, and against the broken one.
+fn assert_caught(defect: Defect, case: &impl AsyncFn(&dyn Harness)) {
+    run(case(&MutantHarness::new(Defect::None)));
+    let broken = AssertUnwindSafe(|| run(case(&MutantHarness::new(defect))));
+    let Err(panic) = catch_unwind(broken) else { panic!("{defect:?} passes the case") };
+    let message = taskcore::panic_message(panic.as_ref());
+    assert!(!message.contains("hangs"), "{defect:?} is caught by the clock only: {message}");
+}

@@ -1,0 +1,7 @@
+//! The worker program of the whole-system tests.
+
+use tasksystem as _;
+
+fn main() -> std::process::ExitCode {
+    hereafter::worker::main()
+}

@@ -1,0 +1,211 @@
+//! [`World`]: one store, its clock, and workers in this process.
+
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hereafter::broker::{
+    Broker, Delivery, JobFilter, JobRecord, Maintain, Operate, QueueShare, Reserve, Upkeep,
+};
+use hereafter::worker::{Shutdown, Snapshot, Status, Worker, WorkerBuilder, WorkerError};
+use hereafter::{Client, Clock, QueueName};
+use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
+use taskbroker_memory::MemoryBroker;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::Journal;
+
+/// One empty store for one test, with a clock that the test moves.
+#[derive(Debug)]
+pub struct World {
+    /// A client of the store; the test runs in its scope.
+    pub client: Client,
+    /// What tasks with a `State<Journal>` write to.
+    pub journal: Journal,
+    clock: Clock,
+    /// Where a store that has a file has it.
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl World {
+    /// The lease of what is [taken](Self::take).
+    pub const LEASE: Duration = Duration::from_secs(30);
+
+    /// A memory broker.
+    pub async fn memory() -> Self {
+        let clock = Clock::system();
+        let client = Client::new(MemoryBroker::with_clock(clock.clone()).connection());
+        Self::of(client, clock, None)
+    }
+
+    /// A SQLite broker on a file.
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("the system has a temporary folder");
+        let clock = Clock::system();
+        let options = SqliteOptions::file(folder.path().join("tasks.db")).clock(clock.clone());
+        let broker = SqliteBroker::open(options).await.expect("a new file can be opened");
+        Self::of(Client::new(broker.connection()), clock, Some(folder))
+    }
+
+    fn of(client: Client, clock: Clock, folder: Option<tempfile::TempDir>) -> Self {
+        Self { client, journal: Journal::new(), clock, _folder: folder }
+    }
+
+    /// The broker's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Lets the broker's time pass.
+    pub fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+
+    /// A worker of this store, with every task that the test program links.
+    pub fn worker(&self) -> WorkerBuilder {
+        Worker::builder(self.client.clone()).without_hooks().provide(self.journal.clone())
+    }
+
+    /// Runs what is due until nothing is.
+    pub async fn drain(&self) -> Snapshot {
+        self.drain_with(self.worker()).await
+    }
+
+    /// Runs what is due until nothing is, with this worker.
+    pub async fn drain_with(&self, worker: WorkerBuilder) -> Snapshot {
+        let worker = worker.burst().build();
+        let status = worker.status();
+        worker.run(&Shutdown::new()).await.expect("the worker starts");
+        status.snapshot()
+    }
+
+    /// Starts a worker of this store beside the test.
+    pub fn start(&self) -> Running {
+        self.start_with(self.worker())
+    }
+
+    /// Starts this worker beside the test.
+    pub fn start_with(&self, worker: WorkerBuilder) -> Running {
+        let (worker, shutdown) = (worker.build(), Shutdown::new());
+        let status = worker.status();
+        let stop = shutdown.clone();
+        let ended = tokio::spawn(async move { worker.run(&stop).await });
+        Running { shutdown, status, ended }
+    }
+
+    /// Does the broker's upkeep once, as every worker does now and then.
+    pub async fn upkeep(&self) -> Upkeep {
+        self.broker().maintain(&Maintain::default()).await.expect("the store is open")
+    }
+
+    /// Leases up to `max` jobs of the default queue for 30 s, as a worker does that then dies.
+    pub async fn take(&self, max: u32) -> Vec<Delivery> {
+        self.take_from(QueueName::DEFAULT.as_str(), max).await
+    }
+
+    /// Takes jobs of this queue as a worker does, and does nothing with them.
+    pub async fn take_from(&self, queue: &str, max: u32) -> Vec<Delivery> {
+        let queue = QueueName::new(queue).expect("a test names its queues well");
+        let max = NonZeroU32::new(max).expect("a worker takes at least one");
+        let request = Reserve {
+            queues: vec![QueueShare { queue, max }],
+            max,
+            lease: Self::LEASE,
+            wait: Duration::ZERO,
+            interrupt: CancellationToken::new(),
+            worker: "taker".to_owned(),
+        };
+        self.broker().reserve(&request).await.expect("the store is open")
+    }
+
+    /// The broker, as a worker sees it.
+    pub fn broker(&self) -> Arc<dyn Broker> {
+        self.client.connection().expect("a world is connected").broker.clone()
+    }
+
+    /// What the command line would work through.
+    pub fn operate(&self) -> Arc<dyn Operate> {
+        let open = self.client.connection().expect("a world is connected");
+        open.operate.clone().expect("both brokers list jobs")
+    }
+
+    /// All jobs that the store knows, oldest first.
+    pub async fn jobs(&self) -> Vec<JobRecord> {
+        let mut jobs = self.operate().jobs(&JobFilter::default()).await.expect("the store lists");
+        jobs.sort_by_key(|job| job.id);
+        jobs
+    }
+}
+
+/// A worker beside the test.
+#[derive(Debug)]
+pub struct Running {
+    /// Asks it to stop.
+    pub shutdown: Shutdown,
+    /// What it says of itself.
+    pub status: Arc<Status>,
+    ended: JoinHandle<Result<(), WorkerError>>,
+}
+
+impl Running {
+    /// Asks it to stop, and waits.
+    pub async fn stop(self) -> Result<(), WorkerError> {
+        self.shutdown.request();
+        self.ended().await
+    }
+
+    /// Waits until it ends.
+    pub async fn ended(self) -> Result<(), WorkerError> {
+        self.ended.await.expect("a worker does not panic")
+    }
+}
+
+/// A runtime that is left behind, also by a test that panics: a plain function that never returns
+/// must not turn a failure into a hang.
+struct Leave(Option<tokio::runtime::Runtime>);
+
+impl Leave {
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.0.as_ref().expect("it is there until it is dropped").block_on(future)
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// How long a test may take. Far beyond what is needed; it turns a hang into a failure.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs a test in a new world, in the scope of its client.
+///
+/// # Panics
+///
+/// If the test does, or if it hangs.
+pub fn run<W, T>(world: impl FnOnce() -> W, test: impl FnOnce(World) -> T)
+where
+    W: Future<Output = World>,
+    T: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("the system gives a runtime two threads");
+    let case = async {
+        let world = world().await;
+        let client = world.client.clone();
+        client.scope(test(world)).await;
+        // A test may have closed it already.
+        let _ = client.close().await;
+    };
+    let runtime = Leave(Some(runtime));
+    let in_time = runtime.block_on(async { tokio::time::timeout(LIMIT, case).await });
+    assert!(in_time.is_ok(), "the test hangs: it took longer than {LIMIT:?}");
+}

@@ -1,0 +1,12 @@
+#![allow(unused)]
+
+use hereafter::prelude::*;
+
+struct Frame;
+
+#[register_task]
+fn shrink(frames: &[Frame]) {
+    let _ = frames;
+}
+
+fn main() {}

@@ -1,0 +1,26 @@
+//! The command line: `hereafter::worker::main()`, and the binary `hereafter`.
+//!
+//! `args` says what can be written, `settings` where the values come from (flags, then
+//! `HEREAFTER_*`, then `hereafter.toml`, then defaults), `entry` picks the command and turns
+//! its outcome into an exit code. Every other module is one noun.
+
+mod args;
+mod doctor;
+mod entry;
+mod error;
+mod filter;
+mod idle;
+mod jobs;
+mod output;
+mod probe;
+mod queues;
+mod run;
+mod settings;
+mod show;
+mod signals;
+mod store;
+mod tasks;
+mod text;
+mod times;
+
+pub use entry::{main, main_from};

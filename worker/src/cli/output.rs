@@ -1,0 +1,103 @@
+//! What commands print: tables and lines for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use serde::Serialize;
+
+use super::error::CliError;
+use crate::logging::Color;
+
+/// Where and how a command prints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) format: Format,
+    pub(crate) color: Color,
+}
+
+/// For whom it prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// People.
+    Text,
+    /// Programs: one JSON document.
+    Json,
+}
+
+impl Output {
+    /// Prints `value` as JSON, or what `text` makes of it.
+    pub(crate) fn show<T: Serialize + ?Sized>(
+        self,
+        value: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
+        let printed = match self.format {
+            Format::Json => serde_json::to_string_pretty(value)
+                .map(|json| json + "\n")
+                .map_err(|error| CliError::Output(error.into()))?,
+            Format::Text => text(value),
+        };
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(printed.as_bytes()).and_then(|()| stdout.flush()).map_err(CliError::Output)
+    }
+}
+
+/// Columns under their titles, without lines: what a person scans and a pipe cuts.
+pub(crate) fn table<const N: usize>(
+    titles: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header(titles);
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt() + "\n"
+}
+
+/// Names and values, one to a line.
+pub(crate) fn fields<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let line = |(name, value): (&str, String)| format!("{name:<10} {value}\n");
+    fields.into_iter().map(line).collect()
+}
+
+/// A text from a job on one line: what could move the cursor or start a new line is escaped.
+pub(crate) fn shown(text: &str) -> String {
+    let show = |letter: char| {
+        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
+    };
+    text.chars().map(show).collect()
+}
+
+/// The start of a text, for a column.
+pub(crate) fn start_of(text: &str, length: usize) -> String {
+    let shown = shown(text);
+    match shown.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown,
+    }
+}
+
+/// A count, or a dash for what the broker cannot know.
+pub(crate) fn count(count: Option<u64>) -> String {
+    count.map_or_else(|| "-".to_owned(), |count| count.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_no_line_ends_in_spaces() {
+        let rows = [["a".to_owned(), "1".to_owned()], ["long name".to_owned(), "22".to_owned()]];
+        assert_eq!(table(["NAME", "N"], rows), "NAME       N\na          1\nlong name  22\n");
+    }
+
+    #[test]
+    fn a_text_from_a_job_cannot_steer_the_terminal() {
+        assert_eq!(shown("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(start_of("äöü", 2), "äö…");
+    }
+}

@@ -1,0 +1,185 @@
+//! `jobs show ID`: all that is known of one job.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use taskcore::broker::{JobFilter, JobRecord, JobState};
+use taskcore::{Envelope, Failure, JobId, error_chain};
+
+use super::error::CliError;
+use super::output::{Output, fields, shown};
+use super::settings::Settings;
+use super::store::Store;
+use super::times::{between, in_full};
+
+/// A record with its bytes decoded. Spans are in seconds.
+#[derive(Debug, Serialize)]
+struct Detail {
+    #[serde(flatten)]
+    record: JobRecord,
+    /// From due to hand-out, of the latest delivery.
+    wait_seconds: Option<f64>,
+    /// From hand-out to the end, or to now.
+    run_seconds: Option<f64>,
+    /// What the job carries; `None` if its bytes are no job of ours.
+    call: Option<CallDetail>,
+    /// Why the bytes cannot be read, and the bytes as text.
+    unreadable: Option<Unreadable>,
+    result: Option<Box<RawValue>>,
+}
+
+#[derive(Debug, Serialize)]
+struct CallDetail {
+    /// The name in the envelope, which is the one that runs.
+    task: String,
+    args: Box<RawValue>,
+    headers: BTreeMap<String, String>,
+    retries: u32,
+    timeout_seconds: Option<f64>,
+    /// 0 if the outcome is not kept.
+    keep_seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Unreadable {
+    error: String,
+    bytes: String,
+}
+
+/// Prints one job.
+pub(crate) fn show(settings: &Settings, output: Output, id: JobId) -> Result<(), CliError> {
+    let record = Store::with(settings, async |store| {
+        let filter = JobFilter { ids: Some(vec![id]), ..JobFilter::default() };
+        Ok(store.operate.jobs(&filter).await?.pop())
+    })?;
+    let Some(record) = record else {
+        return Err(CliError::Unsuccessful(format!(
+            "no job {id} is stored: it never was, or it ended and was pruned"
+        )));
+    };
+    let now = Timestamp::now();
+    output.show(&Detail::of(record, now), |detail| detail.text(now))
+}
+
+impl Detail {
+    fn of(record: JobRecord, now: Timestamp) -> Self {
+        let (call, unreadable) = match Envelope::decode(record.envelope.as_slice()) {
+            Ok(envelope) => (Some(CallDetail::of(envelope)), None),
+            Err(error) => {
+                let bytes = String::from_utf8_lossy(record.envelope.as_slice()).into_owned();
+                (None, Some(Unreadable { error: error_chain(&error), bytes }))
+            }
+        };
+        let result = record.result.as_ref().map(taskcore::Payload::as_slice);
+        let result = result.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let seconds = |span: SignedDuration| span.as_secs_f64().max(0.0);
+        let ended = record.finished_at.or((record.state == JobState::Running).then_some(now));
+        Self {
+            wait_seconds: record
+                .started_at
+                .filter(|started| *started >= record.due_at)
+                .map(|started| seconds(started.duration_since(record.due_at))),
+            run_seconds: record
+                .started_at
+                .zip(ended)
+                .map(|(started, ended)| seconds(ended.duration_since(started))),
+            record,
+            call,
+            unreadable,
+            result,
+        }
+    }
+
+    fn text(&self, now: Timestamp) -> String {
+        let mut lines = self.life(now);
+        if let Some(call) = &self.call {
+            lines.extend(call.lines());
+        }
+        if let Some(Unreadable { error, bytes }) = &self.unreadable {
+            lines.push(("unreadable", shown(error)));
+            lines.push(("bytes", shown(bytes)));
+        }
+        if let Some(result) = &self.result {
+            lines.push(("result", shown(result.get())));
+        }
+        if let Some(failure) = &self.record.failure {
+            lines.extend(failure_lines(failure));
+        }
+        fields(lines)
+    }
+
+    fn life(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+        let record = &self.record;
+        let mut lines = vec![
+            ("job", record.id.to_string()),
+            ("task", shown(&record.task)),
+            ("state", record.state.to_string()),
+            ("queue", record.queue.to_string()),
+            ("priority", record.priority.value().to_string()),
+            ("failures", record.failures.to_string()),
+            ("losses", format!("{} leases ({} recoveries)", record.losses, record.recoveries)),
+            ("created", in_full(record.created_at, now)),
+            ("due", in_full(record.due_at, now)),
+        ];
+        if let Some(started) = record.started_at {
+            lines.push(("started", in_full(started, now)));
+            if self.wait_seconds.is_some() {
+                lines.push(("waited", between(record.due_at, started)));
+            }
+        }
+        if let Some(finished) = record.finished_at {
+            lines.push(("finished", in_full(finished, now)));
+        }
+        if self.run_seconds.is_some()
+            && let Some(started) = record.started_at
+        {
+            lines.push(("ran", between(started, record.finished_at.unwrap_or(now))));
+        }
+        if let Some(worker) = &record.worker {
+            lines.push(("worker", shown(worker)));
+        }
+        lines
+    }
+}
+
+impl CallDetail {
+    fn of(envelope: Envelope<'_>) -> Self {
+        Self {
+            timeout_seconds: envelope.timeout().map(|timeout| timeout.as_secs_f64()),
+            keep_seconds: std::time::Duration::from_millis(envelope.keep_ms).as_secs_f64(),
+            task: envelope.task.into_owned(),
+            args: envelope.args.to_owned(),
+            retries: envelope.retries,
+            headers: envelope.headers,
+        }
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines = vec![("retries", format!("at most {}", self.retries))];
+        if let Some(seconds) = self.timeout_seconds {
+            lines.push(("timeout", format!("{seconds} s")));
+        }
+        let header =
+            |(name, value): (&String, &String)| ("header", shown(&format!("{name}: {value}")));
+        lines.extend(self.headers.iter().map(header));
+        lines.push(("args", shown(self.args.get())));
+        lines
+    }
+}
+
+fn failure_lines(failure: &Failure) -> Vec<(&'static str, String)> {
+    let kind = failure.kind.as_str();
+    let mut lines = vec![(
+        "failure",
+        shown(&format!("{kind} at attempt {}: {}", failure.attempt, failure.message)),
+    )];
+    lines.extend(failure.causes.iter().map(|cause| ("  because", shown(cause))));
+    if let Some(error_type) = &failure.error_type {
+        lines.push(("  type", shown(error_type)));
+    }
+    if failure.permanent {
+        lines.push(("  retried", "no: the error rules it out".to_owned()));
+    }
+    lines
+}

@@ -1,0 +1,68 @@
+//! [`WorkerError`]: why a worker did not start, or ended.
+
+use taskcore::DuplicateTask;
+use taskcore::broker::{BoxError, BrokerError};
+
+/// Why a worker did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// No task is linked.
+    #[error(
+        "no task is linked into this worker: name the crate that registers them, `use my_tasks as _;`, or the \
+         linker leaves it out"
+    )]
+    NoTasks,
+    /// Two tasks have one name.
+    #[error(transparent)]
+    DuplicateTask(#[from] DuplicateTask),
+    /// Some linked task needs state that nothing provides.
+    #[error(
+        "task `{task}` needs `{state}`, which no start hook provides: call `start.provide(value)` in an `#[on_start]` \
+         function, or give it to the worker's builder"
+    )]
+    MissingState {
+        /// The task.
+        task: &'static str,
+        /// The type.
+        state: &'static str,
+    },
+    /// A start hook failed.
+    #[error("start hook `{hook}` failed")]
+    Hook {
+        /// The hook's path.
+        hook: &'static str,
+        /// Its error.
+        #[source]
+        source: BoxError,
+    },
+    /// The client stores nothing, so there is nothing to work on.
+    #[error("the client is {mode}: a worker needs one that is connected to a broker")]
+    NotConnected {
+        /// Its mode.
+        mode: &'static str,
+    },
+    /// The broker cannot do what a worker needs.
+    #[error("cannot start working")]
+    Broker(#[from] BrokerError),
+    /// A thread could not be started.
+    #[error("cannot start the heartbeat's thread")]
+    Thread(#[source] std::io::Error),
+    /// A part of the worker panicked: a defect of Hereafter.
+    #[error(
+        "the worker's {part} panicked; its jobs run again when their leases end (please report the panic)"
+    )]
+    Panicked {
+        /// Which part.
+        part: &'static str,
+    },
+    /// Plain functions that outlived their deadline hold every slot.
+    #[error(
+        "all {slots} slots are held by plain functions that did not stop at their deadline or cancellation; the \
+         worker ends so that its supervisor starts a fresh one"
+    )]
+    AllSlotsStuck {
+        /// The concurrency.
+        slots: u32,
+    },
+}

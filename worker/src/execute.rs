@@ -1,0 +1,311 @@
+//! The executor: one delivery in, one verdict out.
+
+use std::num::NonZeroU32;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use taskcore::broker::{Delivery, Keep, Verdict};
+use taskcore::scope::Scope;
+use taskcore::{
+    Client, Completion, Context, ContextParts, Envelope, Failure, FailureKind, Frame, Payload,
+    Registry, RetryPolicy, Run, StateMap, TraceParent, error_chain, panic_message,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::WorkerConfig;
+use crate::hand::{Interrupt, Reason};
+use crate::report;
+use crate::status::Status;
+
+/// Runs one delivery at a time for each slot.
+///
+/// Every path ends in a verdict, or in none where the delivery is no longer this worker's.
+pub(crate) struct Executor {
+    pub(crate) client: Client,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) states: StateMap,
+    pub(crate) config: Arc<WorkerConfig>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) abort: CancellationToken,
+    /// Fires when plain functions that do not stop hold every slot.
+    pub(crate) all_stuck: CancellationToken,
+}
+
+/// How a run ended, before policy turns it into a verdict.
+enum Ended {
+    Completed(Completion),
+    Panicked(String),
+    TimedOut(Duration),
+    Interrupted(Reason),
+}
+
+impl Executor {
+    /// Runs one delivery; never panics, whatever the task does.
+    pub(crate) async fn verdict(
+        &self,
+        delivery: &Delivery,
+        interrupt: &Interrupt,
+        slot: OwnedSemaphorePermit,
+    ) -> Option<Verdict> {
+        let _running = self.status.runs();
+        let started = Instant::now();
+        // Beyond the task itself, a panic may come from the drop of what it left behind.
+        let judged = AssertUnwindSafe(self.judge(delivery, interrupt, slot)).catch_unwind().await;
+        let verdict = judged.unwrap_or_else(|panic| {
+            let failure = failure_of(delivery, FailureKind::Panic, panic_message(&*panic));
+            Some(by_policy(RetryPolicy::default(), failure, None))
+        });
+        self.status.ended(verdict.as_ref());
+        let label = self.registry.find(&delivery.task).map(|task| task.name);
+        report::ended(delivery, label, verdict.as_ref(), started.elapsed());
+        verdict
+    }
+
+    async fn judge(
+        &self,
+        delivery: &Delivery,
+        interrupt: &Interrupt,
+        slot: OwnedSemaphorePermit,
+    ) -> Option<Verdict> {
+        let envelope = match Envelope::decode(delivery.envelope.as_slice()) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let message = error_chain(&error);
+                let failure = failure_of(delivery, FailureKind::Envelope, message);
+                return Some(Verdict::Failed { failure });
+            }
+        };
+        let Some(task) = self.registry.find(&envelope.task) else {
+            // A rolling deploy may be under way: another worker, or this one after its
+            // update, may know the task.
+            let failure = unknown_task(delivery, &envelope.task);
+            return Some(by_policy(RetryPolicy::default(), failure, None));
+        };
+        let context = self.context(delivery, &envelope, interrupt);
+        let frame = Frame { context: context.clone(), states: self.states.clone() };
+        let prepare = || (task.prepare)(envelope.args.get().as_bytes(), frame);
+        let ended = match std::panic::catch_unwind(AssertUnwindSafe(prepare)) {
+            Err(panic) => Ended::Panicked(panic_message(&*panic)),
+            Ok(Err(error)) => {
+                let message = format!("the arguments do not fit the task's signature: {error}");
+                let failure = Failure::new(&context, FailureKind::Arguments, message);
+                return Some(Verdict::Failed { failure });
+            }
+            Ok(Ok(run)) => {
+                let span = report::span(delivery, &context);
+                let running = self.execute(run, &context, envelope.timeout(), interrupt, slot);
+                tracing::Instrument::instrument(running, span).await
+            }
+        };
+        self.decide(ended, &context, &envelope)
+    }
+
+    fn context(
+        &self,
+        delivery: &Delivery,
+        envelope: &Envelope<'_>,
+        interrupt: &Interrupt,
+    ) -> Context {
+        let parent = envelope.headers.get(TraceParent::HEADER);
+        let parent = parent.and_then(|text| text.parse::<TraceParent>().ok());
+        let deadline = envelope.timeout().and_then(|timeout| {
+            Timestamp::now().checked_add(SignedDuration::try_from(timeout).ok()?).ok()
+        });
+        Context::new(ContextParts {
+            job: delivery.job,
+            task: envelope.task.clone().into_owned(),
+            attempt: delivery.attempt.get(),
+            deadline,
+            trace: parent.map_or_else(TraceParent::root, |parent| parent.child()),
+            client: Some(self.client.clone()),
+            cancelled: interrupt.token.clone(),
+        })
+    }
+
+    async fn execute(
+        &self,
+        run: Run,
+        context: &Context,
+        timeout: Option<Duration>,
+        interrupt: &Interrupt,
+        slot: OwnedSemaphorePermit,
+    ) -> Ended {
+        let scope = Scope {
+            client: Some(self.client.clone()),
+            states: self.states.clone(),
+            context: Some(context.clone()),
+        };
+        match run {
+            Run::Async(future) => {
+                let ended = async {
+                    match AssertUnwindSafe(scope.run(future)).catch_unwind().await {
+                        Ok(completion) => Ended::Completed(completion),
+                        Err(panic) => Ended::Panicked(panic_message(&*panic)),
+                    }
+                };
+                let ended = self.until(ended, timeout, interrupt).await;
+                drop(slot);
+                ended
+            }
+            Run::Plain(function) => {
+                self.execute_plain(function, scope, context, timeout, interrupt, slot).await
+            }
+        }
+    }
+
+    async fn execute_plain(
+        &self,
+        function: Box<dyn FnOnce() -> Completion + Send>,
+        scope: Scope,
+        context: &Context,
+        timeout: Option<Duration>,
+        interrupt: &Interrupt,
+        slot: OwnedSemaphorePermit,
+    ) -> Ended {
+        let span = tracing::Span::current();
+        let mut thread = tokio::task::spawn_blocking(move || {
+            let _span = span.entered();
+            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| scope.run_here(function)));
+            drop(slot);
+            ended
+        });
+        let returned = async {
+            match (&mut thread).await {
+                Ok(Ok(completion)) => Ended::Completed(completion),
+                Ok(Err(panic)) => Ended::Panicked(panic_message(&*panic)),
+                // Only a runtime that shuts down drops a function before it ran.
+                Err(_) => Ended::Interrupted(Reason::Stopping),
+            }
+        };
+        let ended = self.until(returned, timeout, interrupt).await;
+        if !thread.is_finished() && !matches!(ended, Ended::Completed(_) | Ended::Panicked(_)) {
+            self.watch_stuck(thread, context);
+        }
+        ended
+    }
+
+    /// Waits for a run, but not past its deadline, nor past an interruption.
+    async fn until(
+        &self,
+        run: impl Future<Output = Ended>,
+        timeout: Option<Duration>,
+        interrupt: &Interrupt,
+    ) -> Ended {
+        let deadline = async {
+            match timeout {
+                Some(timeout) => tokio::time::sleep(timeout).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = run => ended,
+            () = deadline => {
+                interrupt.token.cancel();
+                Ended::TimedOut(timeout.unwrap_or_default())
+            }
+            reason = self.interrupted(interrupt) => Ended::Interrupted(reason),
+        }
+    }
+
+    /// Waits until a job was told to stop and had its time to do so.
+    async fn interrupted(&self, interrupt: &Interrupt) -> Reason {
+        interrupt.token.cancelled().await;
+        let reason = interrupt.reason().unwrap_or(Reason::Stopping);
+        tokio::select! {
+            () = self.abort.cancelled() => {}
+            () = tokio::time::sleep(self.config.cancel_grace) => {}
+        }
+        reason
+    }
+
+    /// Counts a plain function that goes on after its verdict, until its thread returns.
+    fn watch_stuck<T: Send + 'static>(
+        &self,
+        thread: tokio::task::JoinHandle<T>,
+        context: &Context,
+    ) {
+        let stuck = self.status.stuck().fetch_add(1, Ordering::SeqCst) + 1;
+        report::stuck(context, stuck);
+        if stuck >= self.config.concurrency.get() as usize {
+            self.all_stuck.cancel();
+        }
+        let status = self.status.clone();
+        // Owned by the thread it waits for; not tracked, because a stop must not wait for it.
+        tokio::spawn(async move {
+            let _ = thread.await;
+            status.stuck().fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+
+    /// Turns the end of a run into a verdict, by the policy that the job carries.
+    fn decide(&self, ended: Ended, context: &Context, envelope: &Envelope<'_>) -> Option<Verdict> {
+        let policy = envelope.retry_policy();
+        let wish = context.wished_retry();
+        let failure = match ended {
+            Ended::Completed(Ok(result)) => {
+                return Some(self.done(result, context, envelope.keep()));
+            }
+            Ended::Completed(Err(raised)) => Failure::of_raised(context, raised),
+            Ended::Panicked(message) => Failure::of_panic(context, message),
+            Ended::TimedOut(timeout) => {
+                let timeout = humantime::format_duration(timeout);
+                let message = format!("the attempt ran past its time-out of {timeout}");
+                Failure::new(context, FailureKind::Timeout, message)
+            }
+            Ended::Interrupted(Reason::Stopping) => return Some(Verdict::Release),
+            // The store knows already, and would refuse a verdict.
+            Ended::Interrupted(Reason::Cancelled | Reason::Lost) => return None,
+        };
+        Some(by_policy(policy, failure, wish))
+    }
+
+    fn done(&self, result: Option<Payload>, context: &Context, keep: Keep) -> Verdict {
+        let size = result.as_ref().map_or(0, Payload::len);
+        let limit = self.config.result_limit;
+        if size <= limit {
+            return Verdict::Done { result, keep };
+        }
+        let message = format!(
+            "the result has {size} bytes and the limit is {limit}: store it elsewhere and return a reference"
+        );
+        Verdict::Failed { failure: Failure::new(context, FailureKind::Result, message) }
+    }
+}
+
+/// Retries a failure while its policy and itself allow it.
+fn by_policy(policy: RetryPolicy, failure: Failure, wish: Option<Duration>) -> Verdict {
+    if failure.permanent {
+        return Verdict::Failed { failure };
+    }
+    match policy.next(failure.attempt, &mut rand::rng()) {
+        Some(span) => Verdict::Retry { after: wish.unwrap_or(span), failure },
+        None => Verdict::Failed { failure },
+    }
+}
+
+fn unknown_task(delivery: &Delivery, task: &str) -> Failure {
+    let message = format!(
+        "no task `{task}` is registered in this worker: deploy a worker that links it, then replay the job"
+    );
+    failure_of(delivery, FailureKind::UnknownTask, message)
+}
+
+/// A failure of a delivery that has no context yet.
+fn failure_of(delivery: &Delivery, kind: FailureKind, message: String) -> Failure {
+    Failure {
+        kind,
+        task: delivery.task.clone(),
+        job: delivery.job,
+        attempt: NonZeroU32::get(delivery.attempt),
+        error_type: None,
+        message,
+        causes: Vec::new(),
+        permanent: false,
+    }
+}

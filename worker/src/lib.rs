@@ -1,0 +1,36 @@
+//! The worker of the Hereafter task queue: `fetch → execute → settle`, whatever the broker.
+
+#[cfg(feature = "cli")]
+mod cli;
+mod config;
+#[cfg(feature = "cli")]
+mod depths;
+mod dispatch;
+mod error;
+mod execute;
+mod fetch;
+mod hand;
+#[cfg(feature = "cli")]
+mod health;
+mod heartbeat;
+#[cfg(feature = "cli")]
+mod logging;
+mod parts;
+mod report;
+mod settle;
+mod shutdown;
+mod status;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod upkeep;
+#[cfg(feature = "cli")]
+mod view;
+mod worker;
+
+#[cfg(feature = "cli")]
+pub use cli::{main, main_from};
+pub use config::{Exit, InvalidQueueConfig, QueueConfig, WorkerConfig};
+pub use error::WorkerError;
+pub use shutdown::Shutdown;
+pub use status::{Snapshot, Status};
+pub use worker::{Worker, WorkerBuilder};

@@ -1,0 +1,74 @@
+//! The settler: verdicts that come while one batch is under way make the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use taskcore::broker::{Broker, BrokerError, Guarded, Settled, Settlement};
+use taskcore::error_chain;
+use tokio::sync::mpsc;
+
+use crate::hand::Hand;
+use crate::report;
+use crate::status::Status;
+
+/// Owns the verdicts from the executor until the broker has them.
+#[derive(Debug)]
+pub(crate) struct Settler {
+    pub(crate) broker: Guarded,
+    pub(crate) hand: Arc<Hand>,
+    pub(crate) status: Arc<Status>,
+}
+
+/// Verdicts of one batch, and the bound of the channel before it: when the broker does not
+/// take verdicts, execution waits.
+pub(crate) const BATCH: usize = 1_000;
+
+/// The longest pause between two tries.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+impl Settler {
+    /// Settles until every executor has gone.
+    pub(crate) async fn run(self, mut settlements: mpsc::Receiver<Settlement>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while settlements.recv_many(&mut batch, BATCH).await > 0 {
+            self.settle(&batch).await;
+            self.hand.give_up(batch.iter().map(|settlement| &settlement.receipt));
+            batch.clear();
+        }
+    }
+
+    /// Repeats a batch until the broker has it: verdicts are fenced, so a repetition after a
+    /// lost answer changes nothing. Its leases are renewed meanwhile.
+    async fn settle(&self, batch: &[Settlement]) {
+        let mut tries = 0;
+        loop {
+            match self.broker.settle(batch).await {
+                Ok(settled) => return self.count(batch, &settled),
+                Err(error @ BrokerError::Closed { .. }) => {
+                    return report::verdicts_dropped(batch.len(), &error);
+                }
+                Err(error) => {
+                    let error = error_chain(&error);
+                    tracing::error!(target: "hereafter::worker", error, jobs = batch.len(), "cannot write verdicts; trying again");
+                }
+            }
+            let pause = Duration::from_millis(50).saturating_mul(1 << tries.min(10));
+            let jitter = rand::rng().random_range(0.5..1.0);
+            tokio::time::sleep(pause.min(MAX_PAUSE).mul_f64(jitter)).await;
+            tries += 1;
+        }
+    }
+
+    fn count(&self, batch: &[Settlement], settled: &[Settled]) {
+        let stale = batch.iter().zip(settled).filter(|(_, settled)| **settled == Settled::Stale);
+        let mut count = 0;
+        for (settlement, _) in stale {
+            report::stale(settlement);
+            count += 1;
+        }
+        if count > 0 {
+            self.status.add_stale(count);
+        }
+    }
+}

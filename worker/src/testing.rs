@@ -1,0 +1,207 @@
+//! The testing kit: delayed calls without a server, a worker process or a wait.
+//!
+//! [`run`] (or `#[hereafter::test]`) gives a test its own memory broker; `.delay()` in it
+//! stores jobs there. [`drain`] then runs what is due, in this process and through the real
+//! engine, with arguments and results in their encoded forms; [`advance`] moves the broker's
+//! clock to what is due later.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use futures::FutureExt;
+use taskbroker_memory::MemoryBroker;
+use taskcore::broker::{JobFilter, JobRecord};
+use taskcore::scope::{self, Scope};
+use taskcore::{Call, Client, Clock, Envelope, QueueName, StateMap};
+
+use crate::config::QueueConfig;
+use crate::shutdown::Shutdown;
+use crate::worker::Worker;
+
+/// Runs an async test on a runtime of its own, with a memory broker of its own.
+///
+/// ```
+/// use taskworker::testing;
+///
+/// testing::run(|client| async move {
+///     assert_eq!(client.connection().unwrap().broker.name(), "memory");
+/// });
+/// ```
+///
+/// # Panics
+///
+/// If the test does, or if no runtime can be started.
+pub fn run<F, Fut>(test: F) -> Fut::Output
+where
+    F: FnOnce(Client) -> Fut,
+    Fut: Future,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a test machine has room for a runtime");
+    let answer = catch_unwind(AssertUnwindSafe(|| runtime.block_on(scoped(test))));
+    // A plain task that never returns must not hold up the test, nor the report of its failure.
+    runtime.shutdown_background();
+    answer.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Runs a future with a memory broker of its own, on the runtime that is there.
+pub async fn scoped<F, Fut>(test: F) -> Fut::Output
+where
+    F: FnOnce(Client) -> Fut,
+    Fut: Future,
+{
+    let clock = Clock::system();
+    let client = Client::new(MemoryBroker::with_clock(clock.clone()).connection());
+    let mut states = StateMap::default();
+    states.insert(TestClock(clock));
+    let scope = Scope { client: Some(client.clone()), states, context: None };
+    scope.run(test(client)).await
+}
+
+/// The clock of the current test's broker.
+#[derive(Debug, Clone)]
+struct TestClock(Clock);
+
+/// What a [`drain`] did, in deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// They succeeded.
+    pub done: u64,
+    /// They failed and wait for their next attempt; [`advance`] gets them there.
+    pub retried: u64,
+    /// They failed for good.
+    pub failed: u64,
+}
+
+/// Runs all jobs that are due, and those that they delay, until none is left.
+///
+/// `State` comes from the scope ([`scope_state`](taskcore::scope_state)).
+///
+/// # Panics
+///
+/// Outside of a test's scope, and if no task is linked.
+pub async fn drain() -> Drained {
+    let mut drained = Drained { done: 0, retried: 0, failed: 0 };
+    loop {
+        let served = queues();
+        let worker = Worker::builder(client()).for_test(scope::current().states).burst();
+        let worker = worker.serve(served.iter().cloned().map(QueueConfig::new)).build();
+        let status = worker.status();
+        if let Err(error) = worker.run(&Shutdown::new()).await {
+            panic!("cannot drain: {}", taskcore::error_chain(&error));
+        }
+        let ended = status.snapshot();
+        drained.done += ended.done;
+        drained.retried += ended.retried;
+        drained.failed += ended.failed;
+        // A job may have delayed another one to a queue that nobody had used before.
+        if queues() == served {
+            return drained;
+        }
+    }
+}
+
+/// Moves the clock of the test's broker forward; what becomes due runs at the next [`drain`].
+///
+/// # Panics
+///
+/// Outside of a test's scope.
+#[track_caller]
+pub fn advance(span: Duration) {
+    let Some(TestClock(clock)) = scope::current().states.value() else { outside() };
+    clock.advance(span);
+}
+
+/// Asserts that a job of this task with these arguments is stored, in whatever state.
+///
+/// # Panics
+///
+/// If there is none; the text lists the jobs of this task that there are.
+#[track_caller]
+pub fn assert_delayed<T, R, P>(call: &Call<T, R, P>) {
+    let (found, others) = search(call);
+    if found == 0 {
+        let (task, args) = (call.task().name, args_of(call));
+        panic!(
+            "no job of task `{task}` with arguments {args} was delayed; its jobs are: {others:?}"
+        );
+    }
+}
+
+/// Asserts that no job of this task with these arguments is stored.
+///
+/// # Panics
+///
+/// If there is one.
+#[track_caller]
+pub fn refute_delayed<T, R, P>(call: &Call<T, R, P>) {
+    let (found, _) = search(call);
+    if found > 0 {
+        let (task, args) = (call.task().name, args_of(call));
+        panic!("{found} job(s) of task `{task}` with arguments {args} were delayed");
+    }
+}
+
+/// All jobs of the test's broker, oldest first.
+///
+/// # Panics
+///
+/// Outside of a test's scope.
+#[track_caller]
+#[must_use]
+pub fn jobs() -> Vec<JobRecord> {
+    let client = client();
+    let open = client.connection().and_then(|open| open.operate.clone());
+    let operate = open.expect("the memory broker lists jobs");
+    let listed = operate.jobs(&JobFilter::default()).now_or_never();
+    let listed = listed.expect("the memory broker answers at once");
+    let mut jobs = listed.expect("the memory broker is open for as long as the test runs");
+    jobs.sort_by_key(|job| job.id);
+    jobs
+}
+
+/// How many jobs carry these arguments, and the arguments of the others of this task.
+#[track_caller]
+fn search<T, R, P>(call: &Call<T, R, P>) -> (usize, Vec<String>) {
+    let wanted = args_of(call);
+    let of_task = jobs().into_iter().filter(|job| job.task == call.task().name);
+    let (same, others): (Vec<String>, Vec<String>) = of_task
+        .map(|job| match Envelope::decode(job.envelope.as_slice()) {
+            Ok(envelope) => envelope.args.get().to_owned(),
+            Err(error) => error.to_string(),
+        })
+        .partition(|args| *args == wanted);
+    (same.len(), others)
+}
+
+#[track_caller]
+fn args_of<T, R, P>(call: &Call<T, R, P>) -> String {
+    let args = call.encoded_args().expect("the arguments of an asserted call can be encoded");
+    String::from_utf8_lossy(args.as_slice()).into_owned()
+}
+
+/// Every queue that holds a job, so that `.queue("bulk")` needs no set-up in a test.
+#[track_caller]
+fn queues() -> Vec<QueueName> {
+    let mut queues: Vec<_> = jobs().into_iter().map(|job| job.queue).collect();
+    queues.push(QueueName::DEFAULT);
+    queues.sort();
+    queues.dedup();
+    queues
+}
+
+#[track_caller]
+fn client() -> Client {
+    if scope::current().states.value::<TestClock>().is_none() {
+        outside();
+    }
+    Client::current().unwrap_or_else(|| outside())
+}
+
+#[track_caller]
+fn outside() -> ! {
+    panic!("no test client here: use `#[hereafter::test]`, or `hereafter::testing::run`")
+}

@@ -1,0 +1,11 @@
+//! The command line, as processes on a SQLite file of their own.
+
+mod config;
+mod exit;
+mod health;
+mod help;
+mod logs;
+mod operate;
+mod run;
+mod support;
+mod tasks;
