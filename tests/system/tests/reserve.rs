@@ -137,9 +137,9 @@ on_each_broker! {
         }
         let waiting: Vec<_> = slow[1..].iter().map(Handle::id).collect();
         world.client.cancel(&waiting).await.unwrap();
-        while depth(&world).await.running != Some(1) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        // The worker hears of it at its heartbeat, three times in a lease.
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(depth(&world).await.running, Some(1));
         door.open.add_permits(10);
         assert_eq!(slow[0].clone().await, Ok(0));
         worker.stop().await.unwrap();
