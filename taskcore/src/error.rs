@@ -23,7 +23,7 @@ pub struct Failure {
     pub task: String,
     /// The job that failed.
     pub job: JobId,
-    /// Which attempt, from 1.
+    /// Which attempt, from 1; 0 if the job never ran.
     pub attempt: u32,
     /// The type of the error, as `std::any::type_name` gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +59,8 @@ pub enum FailureKind {
     Envelope,
     /// The task's result has no encoded form, or is too large.
     Result,
+    /// A job that it needed the result of has none.
+    Input,
 }
 
 impl FailureKind {
@@ -74,6 +76,7 @@ impl FailureKind {
             Self::Arguments => "arguments",
             Self::Envelope => "envelope",
             Self::Result => "result",
+            Self::Input => "input",
         }
     }
 }
@@ -111,6 +114,28 @@ impl Failure {
                 "its worker died or stalled {deaths} times while it ran this job alone: look for an \
                  abort, a memory limit or a stack overflow in the task, then replay the job"
             ),
+            causes: Vec::new(),
+            permanent: false,
+        }
+    }
+
+    /// The failure of a job that never ran because an input has no result, for brokers.
+    ///
+    /// However long the way from the root cause was, the message is about that one: its task,
+    /// job and error.
+    #[must_use]
+    pub fn of_input(job: JobId, task: String, input: &JobError) -> Self {
+        let message = match input.failure() {
+            Some(failure) if failure.kind == FailureKind::Input => failure.message.clone(),
+            _ => input.to_string(),
+        };
+        Self {
+            kind: FailureKind::Input,
+            task,
+            job,
+            attempt: 0,
+            error_type: None,
+            message,
             causes: Vec::new(),
             permanent: false,
         }
@@ -210,6 +235,15 @@ pub enum JobError {
 }
 
 impl JobError {
+    /// Nothing is known of the job.
+    #[must_use]
+    pub fn unknown(job: JobId) -> Self {
+        let reason = "its retention is over, or no job of this id was ever stored; \
+                      `keep_result` sets how long results stay"
+            .to_owned();
+        Self::NotKept { job, reason }
+    }
+
     /// The failure of the task, where there is one.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
@@ -396,6 +430,9 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
 
 fn write_failure(f: &mut fmt::Formatter<'_>, failure: &Failure, verb: &str) -> fmt::Result {
     let Failure { task, job, attempt, .. } = failure;
+    if failure.kind == FailureKind::Input {
+        return write!(f, "task `{task}` did not run (job {job}), because of an input: {failure}");
+    }
     write!(f, "task `{task}` {verb} (job {job}, attempt {attempt}): {failure}")?;
     if failure.permanent { f.write_str(" (permanent: not retried)") } else { Ok(()) }
 }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sync_wrapper::SyncWrapper;
 
-use crate::broker::{CancelOutcome, JobRecord, JobState, Lookup, Outcome};
+use crate::broker::{CancelOutcome, CancelScope, JobRecord, JobState, Lookup, Outcome};
 use crate::client::Client;
 use crate::error::{JobError, error_chain};
 use crate::id::JobId;
@@ -108,14 +108,26 @@ impl<T> Handle<T> {
     }
 
     /// Cancels the job: before it starts it never runs; while it runs its `Context` is
-    /// cancelled at the worker's next heartbeat, and it counts as cancelled from now on.
+    /// cancelled as soon as its worker is told, and it counts as cancelled from now on.
+    ///
+    /// Inputs that were made for it, as parts of its call, and that nothing else waits for are
+    /// cancelled too.
     ///
     /// # Errors
     ///
     /// As for [`state`](Self::state), and if the broker cannot cancel.
     pub async fn cancel(&self) -> Result<CancelOutcome, JobError> {
+        self.cancel_with(CancelScope::WithInputs).await
+    }
+
+    /// Cancels the job, with its inputs or without.
+    ///
+    /// # Errors
+    ///
+    /// As for [`cancel`](Self::cancel).
+    pub async fn cancel_with(&self, scope: CancelScope) -> Result<CancelOutcome, JobError> {
         let Some(client) = self.client()? else { return Ok(CancelOutcome::TooLate) };
-        let cancelled = client.cancel(&[self.job]).await;
+        let cancelled = client.cancel(&[self.job], scope).await;
         let outcomes = cancelled.map_err(|error| self.unreachable(&error))?;
         Ok(outcomes.first().copied().unwrap_or(CancelOutcome::Unknown))
     }
@@ -199,23 +211,11 @@ impl<T: DeserializeOwned + Send + 'static> Handle<T> {
         let outcome = match lookup {
             Lookup::Final(outcome) => *outcome,
             Lookup::Pending(_) => return Err(JobError::NotYet { job, waited: Duration::ZERO }),
-            Lookup::Unknown => {
-                let reason = "its retention is over, or no job of this id was ever stored; \
-                              `keep_result` sets how long results stay"
-                    .to_owned();
-                return Err(JobError::NotKept { job, reason });
-            }
+            Lookup::Unknown => return Err(JobError::unknown(job)),
         };
-        let task = outcome.task;
-        match (outcome.state, outcome.failure) {
-            (JobState::Done, _) => decode_result::<T>(job, task, outcome.result.as_ref()),
-            (JobState::Cancelled, _) => Err(JobError::Cancelled { job, task }),
-            (JobState::Expired, _) => Err(JobError::Expired { job, task }),
-            (_, Some(failure)) => Err(JobError::from_failure(failure)),
-            (state, None) => {
-                let reason = format!("it is {state}, and the store kept no failure");
-                Err(JobError::NotKept { job, reason })
-            }
+        match outcome.error() {
+            Some(error) => Err(error),
+            None => decode_result::<T>(job, outcome.task, outcome.result.as_ref()),
         }
     }
 }

@@ -31,6 +31,7 @@ fn job(n: u64, due: Due) -> NewJob {
         priority: Priority::default(),
         due,
         expires_in: None,
+        inputs: Vec::new(),
         envelope: Payload::new(envelope.into_bytes()),
     }
 }

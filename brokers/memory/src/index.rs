@@ -129,6 +129,7 @@ impl Queue {
             queue: self.name.clone(),
             ready: Some(self.ready.len() as u64),
             scheduled: Some(self.scheduled.len() as u64),
+            blocked: Some(0),
             running: Some(self.running),
             failed: Some(self.failed),
             oldest_ready: self.oldest_ready_ms().map(timestamp),

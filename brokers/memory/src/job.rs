@@ -109,6 +109,7 @@ impl Job {
             due_at: timestamp(self.due_ms),
             started_at: self.started_ms.map(timestamp),
             finished_at: ending.map(|ending| timestamp(ending.at_ms)),
+            waits_for: 0,
             worker: self.worker.as_deref().map(str::to_owned),
             failure: self.failure.as_deref().cloned(),
             envelope: self.envelope.clone(),

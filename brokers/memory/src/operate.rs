@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 
 use async_trait::async_trait;
 use taskcore::broker::{
-    BrokerError, CancelOutcome, Depth, Finding, FindingLevel, JobFilter, JobRecord, JobState,
-    Operate, QueueStatus,
+    BrokerError, CancelOutcome, CancelScope, Depth, Finding, FindingLevel, JobFilter, JobRecord,
+    JobState, Operate, QueueStatus,
 };
 use taskcore::{JobId, QueueName};
 
@@ -20,7 +20,11 @@ impl Operate for MemoryBroker {
         self.step(|state, now_ms| state.records(filter, now_ms))
     }
 
-    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<CancelOutcome>, BrokerError> {
+    async fn cancel(
+        &self,
+        ids: &[JobId],
+        _: CancelScope,
+    ) -> Result<Vec<CancelOutcome>, BrokerError> {
         self.step(|state, now_ms| ids.iter().map(|id| state.cancel(*id, now_ms)).collect())
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    BrokerError, Capabilities, Delivery, Depth, Enqueued, Extended, Maintain, NewJob, Receipt,
-    Reserve, Settled, Settlement, Upkeep,
+    BrokerError, Cancelled, Capabilities, Cursor, Delivery, Depth, Enqueued, Extended, Maintain,
+    NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
 };
 use crate::queue::QueueName;
 
@@ -34,6 +34,17 @@ use crate::queue::QueueName;
 /// - **Expiry.** A job that has a time to expire and waits beyond it is not handed out and ends
 ///   as expired, as long as it has not started. A failed attempt and a lost lease count as
 ///   starts, a release does not. A job under a lease never expires.
+/// - **Inputs.** A job that names inputs is blocked until every one of them is final; then it is
+///   ready, or scheduled if it is not due yet, in the same atomic step that made the last one
+///   final. An input that ends in any other way than as done, or of which nothing is known when
+///   the job is stored, fails what waits for it and does not
+///   [tolerate](super::Input::tolerant) that, in the same step, and what waits for that in turn:
+///   with [`Failure::of_input`](crate::Failure::of_input), which names the root. One input may
+///   have any number of jobs that wait for it; the work is linear in the number of edges.
+/// - **Retention of inputs.** What is kept of a job stays at least until every job that named it
+///   as an input is done, cancelled, expired or deleted: a failed one may be replayed, and reads
+///   its inputs again. This holds for [`Keep::Nothing`](super::Keep::Nothing) as well, result
+///   included.
 ///
 /// The states of a job and what moves it between them:
 ///
@@ -41,17 +52,22 @@ use crate::queue::QueueName;
 /// | --- | --- | --- | --- |
 /// | – | `enqueue`, due later | scheduled | |
 /// | – | `enqueue`, due now | ready | |
+/// | – | `enqueue`, an input is not final | blocked | |
+/// | – | `enqueue`, an input ended otherwise than as done and is not tolerated | failed (input) | |
+/// | blocked | last input final | ready, scheduled | |
+/// | blocked | an input ended otherwise than as done and is not tolerated | failed (input) | |
 /// | scheduled | due time passed | ready | |
 /// | ready | `reserve` | running | |
-/// | ready, scheduled | its time to expire passed, and no attempt has failed and no lease was lost | expired | |
+/// | ready, scheduled, blocked | its time to expire passed, and no attempt has failed and no lease was lost | expired | |
 /// | running | verdict done | done | |
 /// | running | verdict retry | scheduled | attempt + 1 |
 /// | running | verdict failed | failed | attempt + 1 |
 /// | running | verdict release | ready | |
 /// | running | lease ended | ready | losses + 1; recoveries + 1 if begun |
 /// | running | lease ended, recoveries at the limit | failed (lost) | |
-/// | ready, scheduled, running | cancel | cancelled | |
+/// | ready, scheduled, blocked, running | cancel | cancelled | |
 /// | failed | replay | ready | all counts back to 0 |
+/// | failed (input) | replay of that input | blocked | |
 #[async_trait]
 pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// A short, constant, lower-case name, used in errors, spans and metrics.
@@ -107,6 +123,21 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
         receipts: &[Receipt],
         lease: Duration,
     ) -> Result<Vec<Extended>, BrokerError>;
+
+    /// The ids of running jobs that were cancelled after `after`, waiting at most `wait` for the
+    /// first, so that a worker need not learn of it at its next heartbeat.
+    ///
+    /// A hint: it may miss jobs, and it names those of other workers too. At most 10,000 ids;
+    /// the next cursor goes on from there. Without a cursor it answers at once with the position
+    /// of now.
+    async fn cancelled(
+        &self,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Cancelled, BrokerError> {
+        let _ = (after, wait);
+        Err(BrokerError::Unsupported { broker: self.name(), operation: "cancelled" })
+    }
 
     /// Promotes due jobs, reclaims ended leases, expires and prunes; touches at most
     /// `maintain.budget` jobs of each kind, and always makes progress.

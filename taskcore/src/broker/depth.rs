@@ -55,6 +55,8 @@ pub struct Depth {
     pub ready: Option<u64>,
     /// Jobs that are due later.
     pub scheduled: Option<u64>,
+    /// Jobs that wait for other jobs.
+    pub blocked: Option<u64>,
     /// Jobs under a lease.
     pub running: Option<u64>,
     /// Jobs that wait for a replay.
@@ -72,6 +74,7 @@ impl Depth {
             queue,
             ready: zero,
             scheduled: zero,
+            blocked: zero,
             running: zero,
             failed: zero,
             oldest_ready: None,

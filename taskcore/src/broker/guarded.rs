@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use tracing::Instrument;
 
 use super::{
-    Broker, BrokerError, Capabilities, Delivery, Depth, Enqueued, Extended, Maintain, NewJob,
-    Receipt, Reserve, Settled, Settlement, Upkeep,
+    Broker, BrokerError, Cancelled, Capabilities, Cursor, Delivery, Depth, Enqueued, Extended,
+    Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
 };
 use crate::queue::QueueName;
 
@@ -104,6 +104,15 @@ impl Broker for Guarded {
         let (broker, receipts) = (self.broker.clone(), receipts.to_vec());
         self.within("extend", Duration::ZERO, async move { broker.extend(&receipts, lease).await })
             .await
+    }
+
+    async fn cancelled(
+        &self,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Cancelled, BrokerError> {
+        let broker = self.broker.clone();
+        self.within("cancelled", wait, async move { broker.cancelled(after, wait).await }).await
     }
 
     async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError> {

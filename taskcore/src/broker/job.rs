@@ -28,8 +28,24 @@ pub struct NewJob {
     /// It ends as expired if it did not start within this span. A failed attempt
     /// and a lost lease count as starts, a release does not. A job under a lease never expires.
     pub expires_in: Option<Duration>,
+    /// The jobs that it waits for, each once; empty for most. Those of the same batch come
+    /// before it.
+    pub inputs: Vec<Input>,
     /// Everything else, for the worker; the broker does not read it.
     pub envelope: Payload,
+}
+
+/// A job that another one waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    /// Which.
+    pub job: JobId,
+    /// Whether the waiting job runs whatever becomes of this one. Otherwise it fails at once
+    /// when this one ends in any other way than as done.
+    pub tolerant: bool,
+    /// Whether this one was made for the waiting job, as a part of its call: it is cancelled
+    /// with it if nothing else waits for it.
+    pub owned: bool,
 }
 
 /// When a job may run.

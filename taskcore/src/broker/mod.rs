@@ -25,9 +25,9 @@ pub use delivery::{Delivery, QueueShare, Receipt, Reserve};
 pub use depth::{Depth, Maintain, Upkeep};
 pub use error::{BoxError, BrokerError};
 pub use guarded::Guarded;
-pub use job::{Due, Enqueued, InvalidJobState, JobState, NewJob};
+pub use job::{Due, Enqueued, Input, InvalidJobState, JobState, NewJob};
 pub use operate::{
-    CancelOutcome, Finding, FindingLevel, JobFilter, JobRecord, Operate, QueueStatus,
+    CancelOutcome, CancelScope, Finding, FindingLevel, JobFilter, JobRecord, Operate, QueueStatus,
 };
-pub use results::{Cursor, Finished, Lookup, Outcome, ResultStore};
+pub use results::{Cancelled, Cursor, Finished, Lookup, Outcome, ResultStore};
 pub use verdict::{Extended, Keep, Settled, Settlement, Verdict};

@@ -18,15 +18,30 @@ pub trait Operate: fmt::Debug + Send + Sync + 'static {
     /// Jobs that pass the filter, newest first, at most `filter.limit`.
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, BrokerError>;
 
-    /// Cancels jobs; one answer per id, in order. A job that is running is told at its next
-    /// heartbeat, and is cancelled from this moment on whatever it returns.
-    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<CancelOutcome>, BrokerError>;
+    /// Cancels jobs; one answer per id, in order. The worker of a job that is running is told
+    /// ([`Broker::cancelled`](super::Broker::cancelled), else at its next heartbeat), and the
+    /// job is cancelled from this moment on whatever it returns.
+    ///
+    /// What waits for a cancelled job and does not tolerate its end fails. With
+    /// [`CancelScope::WithInputs`], inputs that were made for a cancelled job, and for which no
+    /// other job waits, are cancelled too, and theirs in turn; the answers do not list them.
+    async fn cancel(
+        &self,
+        ids: &[JobId],
+        scope: CancelScope,
+    ) -> Result<Vec<CancelOutcome>, BrokerError>;
 
     /// Makes failed jobs that pass the filter ready again, in order of creation, each once,
     /// with their counts back to zero. Answers which. States in the filter are ignored.
+    ///
+    /// Jobs that failed because one of these had failed (kind
+    /// [`Input`](crate::FailureKind::Input)) are blocked again, and what failed because of them
+    /// in turn. A job that failed because of an input is itself passed over: its input is what
+    /// to replay.
     async fn replay(&self, filter: &JobFilter) -> Result<Vec<JobId>, BrokerError>;
 
-    /// Deletes jobs that pass the filter, except running ones; answers how many.
+    /// Deletes jobs that pass the filter, except running ones; answers how many. What waits for
+    /// a deleted job that was not final goes on as if it had been cancelled.
     async fn purge(&self, filter: &JobFilter) -> Result<u64, BrokerError>;
 
     /// All queues that hold a job or are paused, by name.
@@ -85,6 +100,8 @@ pub struct JobRecord {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// How many inputs it waits for.
+    pub waits_for: u32,
     /// Who has it, or had it last.
     pub worker: Option<String>,
     /// The latest failure.
@@ -95,6 +112,16 @@ pub struct JobRecord {
     /// The encoded result.
     #[serde(skip)]
     pub result: Option<Payload>,
+}
+
+/// How far a cancel goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CancelScope {
+    /// The jobs, and those of their inputs that were made for them and that nothing else wants.
+    #[default]
+    WithInputs,
+    /// The jobs alone.
+    JobsAlone,
 }
 
 /// What a cancel did.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{BrokerError, JobState};
-use crate::error::Failure;
+use crate::error::{Failure, JobError};
 use crate::id::JobId;
 use crate::payload::Payload;
 
@@ -29,9 +29,18 @@ pub trait ResultStore: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Finished, BrokerError>;
 }
 
-/// A position in the order in which jobs became final. Only the store reads it.
+/// A position in the order in which something happened. Only the store reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub i64);
+
+/// Jobs that were cancelled while they ran.
+#[derive(Debug, Clone)]
+pub struct Cancelled {
+    /// Which.
+    pub ids: Vec<JobId>,
+    /// Where to go on.
+    pub next: Cursor,
+}
 
 /// Jobs that became final.
 #[derive(Debug, Clone)]
@@ -68,4 +77,22 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// When it ended, on the broker's clock.
     pub finished_at: Timestamp,
+}
+
+impl Outcome {
+    /// Why there is no result; `None` for a job that is done.
+    #[must_use]
+    pub fn error(&self) -> Option<JobError> {
+        let (job, task) = (self.job, self.task.clone());
+        match (self.state, &self.failure) {
+            (JobState::Done, _) => None,
+            (JobState::Cancelled, _) => Some(JobError::Cancelled { job, task }),
+            (JobState::Expired, _) => Some(JobError::Expired { job, task }),
+            (_, Some(failure)) => Some(JobError::from_failure(failure.clone())),
+            (state, None) => {
+                let reason = format!("it is {state}, and the store kept no failure");
+                Some(JobError::NotKept { job, reason })
+            }
+        }
+    }
 }

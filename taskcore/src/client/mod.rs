@@ -18,8 +18,8 @@ pub use default::{connect, set_default};
 pub use mode::{InvalidMode, Mode, Switch};
 
 use crate::broker::{
-    BrokerError, CancelOutcome, Connection, Due, Guarded, JobFilter, JobRecord, Lookup, NewJob,
-    Operate, ResultStore,
+    BrokerError, CancelOutcome, CancelScope, Connection, Due, Guarded, JobFilter, JobRecord,
+    Lookup, NewJob, Operate, ResultStore,
 };
 use crate::call::Call;
 use crate::envelope::Envelope;
@@ -253,6 +253,7 @@ impl Client {
             priority: options.priority,
             due,
             expires_in: options.expires_in,
+            inputs: Vec::new(),
             envelope: self.envelope_of(call)?,
         })
     }
@@ -311,8 +312,12 @@ impl Client {
     /// # Errors
     ///
     /// [`BrokerError`], also if this broker cannot cancel.
-    pub async fn cancel(&self, ids: &[JobId]) -> Result<Vec<CancelOutcome>, BrokerError> {
-        self.operate("cancel")?.cancel(ids).await
+    pub async fn cancel(
+        &self,
+        ids: &[JobId],
+        scope: CancelScope,
+    ) -> Result<Vec<CancelOutcome>, BrokerError> {
+        self.operate("cancel")?.cancel(ids, scope).await
     }
 
     /// All that the store knows of one job.

@@ -178,7 +178,7 @@ impl<'h> Lab<'h> {
     }
 
     pub(crate) async fn cancel(&self, ids: &[JobId]) -> Vec<taskcore::broker::CancelOutcome> {
-        self.operate().cancel(ids).await.unwrap()
+        self.operate().cancel(ids, taskcore::broker::CancelScope::WithInputs).await.unwrap()
     }
 
     /// The records of jobs that are stored, in the order asked.
@@ -272,6 +272,7 @@ pub(crate) fn plain_job() -> NewJob {
         priority: Priority::default(),
         due: Due::Now,
         expires_in: None,
+        inputs: Vec::new(),
         envelope: envelope_of(id),
     }
 }

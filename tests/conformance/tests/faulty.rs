@@ -20,6 +20,7 @@ fn job() -> NewJob {
         priority: Priority::default(),
         due: Due::Now,
         expires_in: None,
+        inputs: Vec::new(),
         envelope: Payload::default(),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use hereafter::broker::{Connection, Depth, JobState};
+use hereafter::broker::{CancelScope, Connection, Depth, JobState};
 use hereafter::prelude::*;
 use hereafter::worker::{Worker, WorkerConfig};
 use taskconformance::{Fault, Faulty, Operation};
@@ -136,7 +136,7 @@ on_each_broker! {
             tokio::task::yield_now().await;
         }
         let waiting: Vec<_> = slow[1..].iter().map(Handle::id).collect();
-        world.client.cancel(&waiting).await.unwrap();
+        world.client.cancel(&waiting, CancelScope::WithInputs).await.unwrap();
         // The worker hears of it at its heartbeat, three times in a lease.
         tokio::time::sleep(Duration::from_secs(4)).await;
         assert_eq!(depth(&world).await.running, Some(1));

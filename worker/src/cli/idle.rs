@@ -87,6 +87,7 @@ mod tests {
             priority: Priority::default(),
             due: Due::Now,
             expires_in: None,
+            inputs: Vec::new(),
             envelope: Payload::default(),
         }
     }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 use taskcore::JobId;
-use taskcore::broker::{BrokerError, CancelOutcome, JobFilter, JobRecord, JobState};
+use taskcore::broker::{BrokerError, CancelOutcome, CancelScope, JobFilter, JobRecord, JobState};
 
 use super::error::CliError;
 use super::filter::{ConsentArgs, FilterArgs};
@@ -197,7 +197,7 @@ fn cancel(settings: &Settings, output: Output, args: &CancelArgs) -> Result<(), 
 async fn cancel_ids(store: &Store, ids: &[JobId]) -> Result<Vec<Cancelled>, BrokerError> {
     let mut cancelled = Vec::with_capacity(ids.len());
     for page in ids.chunks(PAGE as usize) {
-        let outcomes = store.operate.cancel(page).await?;
+        let outcomes = store.operate.cancel(page, CancelScope::WithInputs).await?;
         let pairs = page.iter().zip(outcomes);
         cancelled.extend(pairs.map(|(job, outcome)| Cancelled { job: *job, outcome }));
     }

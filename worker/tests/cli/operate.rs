@@ -152,6 +152,7 @@ fn bytes_that_are_no_job_are_shown_as_they_are() {
             priority: Priority::default(),
             due: Due::Now,
             expires_in: None,
+            inputs: Vec::new(),
             envelope: Payload::new(&b"not\nours"[..]),
         };
         client.connection().unwrap().broker.enqueue(&[job]).await.unwrap();

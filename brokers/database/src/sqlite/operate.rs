@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use taskcore::broker::{
-    BrokerError, CancelOutcome, Finding, JobFilter, JobRecord, JobState, Operate, QueueStatus,
+    BrokerError, CancelOutcome, CancelScope, Finding, JobFilter, JobRecord, JobState, Operate,
+    QueueStatus,
 };
 use taskcore::{JobId, QueueName};
 
@@ -22,7 +23,11 @@ impl Operate for SqliteBroker {
         Ok(self.store.read("jobs", async |sql| records(sql, filter, now_ms).await).await?)
     }
 
-    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<CancelOutcome>, BrokerError> {
+    async fn cancel(
+        &self,
+        ids: &[JobId],
+        _: CancelScope,
+    ) -> Result<Vec<CancelOutcome>, BrokerError> {
         self.store.check_open()?;
         if ids.is_empty() {
             return Ok(Vec::new());

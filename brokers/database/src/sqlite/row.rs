@@ -99,6 +99,7 @@ pub(super) fn record(row: &SqliteRow, now_ms: i64) -> Result<JobRecord, sqlx::Er
     let id = job_id(row, "id")?;
     let task = text(row, "task")?;
     Ok(JobRecord {
+        waits_for: 0,
         id,
         queue: queue(row)?,
         state: state(row, now_ms)?,

@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use taskbroker_database::sqlite::SqliteBroker;
 use taskcore::broker::{
-    Broker, Delivery, Due, JobFilter, JobState, Keep, Maintain, NewJob, Operate, Settlement,
-    Verdict,
+    Broker, CancelScope, Delivery, Due, JobFilter, JobState, Keep, Maintain, NewJob, Operate,
+    Settlement, Verdict,
 };
 use taskcore::{Clock, Failure, FailureKind, JobId, Priority, QueueName};
 
@@ -111,7 +111,7 @@ impl World {
 
     async fn cancel(&mut self) {
         let ids = self.some_ids();
-        self.broker.cancel(&ids).await.unwrap();
+        self.broker.cancel(&ids, CancelScope::WithInputs).await.unwrap();
     }
 
     async fn upkeep(&mut self) {

@@ -83,6 +83,7 @@ pub(crate) fn job() -> NewJob {
         priority: Priority::default(),
         due: Due::Now,
         expires_in: None,
+        inputs: Vec::new(),
         envelope: Payload::from(b"envelope".to_vec()),
     }
 }

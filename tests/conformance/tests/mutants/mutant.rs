@@ -7,10 +7,10 @@ use std::time::Duration;
 use taskbroker_memory::MemoryBroker;
 use taskconformance::{Harness, async_trait};
 use taskcore::broker::{
-    Broker, BrokerError, CancelOutcome, Capabilities, Connection, Cursor, Delivery, Depth, Due,
-    Enqueued, Extended, Finding, Finished, JobFilter, JobRecord, JobState, Keep, Lookup, Maintain,
-    NewJob, Operate, QueueStatus, Receipt, Reserve, ResultStore, Settled, Settlement, Upkeep,
-    Verdict,
+    Broker, BrokerError, CancelOutcome, CancelScope, Capabilities, Connection, Cursor, Delivery,
+    Depth, Due, Enqueued, Extended, Finding, Finished, JobFilter, JobRecord, JobState, Keep,
+    Lookup, Maintain, NewJob, Operate, QueueStatus, Receipt, Reserve, ResultStore, Settled,
+    Settlement, Upkeep, Verdict,
 };
 use taskcore::{Clock, JobId, Priority, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -243,6 +243,7 @@ impl Mutant {
             priority: Priority::default(),
             due: Due::Now,
             expires_in: None,
+            inputs: Vec::new(),
             envelope: delivery.envelope.clone(),
         };
         let copies: Vec<_> = {
@@ -265,7 +266,7 @@ impl Mutant {
                 [Lookup::Pending(JobState::Ready)]
             );
             if *answer == Settled::Stale && is_ready {
-                self.operate().cancel(&ids).await?;
+                self.operate().cancel(&ids, CancelScope::WithInputs).await?;
                 *answer = Settled::Applied;
             }
         }
@@ -454,14 +455,18 @@ impl Operate for Mutant {
         Ok(records)
     }
 
-    async fn cancel(&self, ids: &[JobId]) -> Result<Vec<CancelOutcome>, BrokerError> {
+    async fn cancel(
+        &self,
+        ids: &[JobId],
+        scope: CancelScope,
+    ) -> Result<Vec<CancelOutcome>, BrokerError> {
         if self.has(Defect::CancelsOnlyWaiting) {
             let states = self.results().outcomes(ids).await?;
             if states.iter().all(|state| matches!(state, Lookup::Pending(JobState::Running))) {
                 return Ok(vec![CancelOutcome::Signalled; ids.len()]);
             }
         }
-        self.operate().cancel(ids).await
+        self.operate().cancel(ids, scope).await
     }
 
     async fn replay(&self, filter: &JobFilter) -> Result<Vec<JobId>, BrokerError> {

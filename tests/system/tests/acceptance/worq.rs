@@ -241,6 +241,7 @@ on_each_broker! {
             priority: Priority::default(),
             due: Due::Now,
             expires_in: None,
+            inputs: Vec::new(),
             envelope: garbage.to_vec().into(),
         };
         let id = job.id;

@@ -566,6 +566,7 @@ async fn enqueue_raw(client: &Client, bytes: &[u8]) -> JobId {
         priority: Priority::default(),
         due: Due::Now,
         expires_in: None,
+        inputs: Vec::new(),
         envelope: bytes.to_vec().into(),
     };
     let broker = &client.connection().unwrap().broker;

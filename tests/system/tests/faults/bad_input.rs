@@ -42,6 +42,7 @@ async fn enqueue_raw(world: &tasksystem::World, task: &'static str, bytes: &[u8]
         priority: Priority::default(),
         due: Due::Now,
         expires_in: None,
+        inputs: Vec::new(),
         envelope: bytes.to_vec().into(),
     };
     let broker = &world.client.connection().unwrap().broker;
