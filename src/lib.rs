@@ -115,6 +115,6 @@ pub mod worker {
 pub mod prelude {
     pub use taskcore::{
         Backoff, Call, Client, Context, DelayError, Handle, JobError, Permanent, Start, State,
-        on_start, register_task, task,
+        gather, gather_map, gather_results, on_start, register_task, task,
     };
 }

@@ -10,18 +10,20 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::bound::{Bound, BoundAsync, BoundPlain, Caller, judge_direct};
 use crate::broker::Due;
 use crate::client::Client;
 use crate::context::Context;
-use crate::error::DelayError;
+use crate::error::{DelayError, JobError};
 use crate::handle::Handle;
+use crate::kind::{ArgKinds, Awaited, Direct, InPlace, PlaceOf};
 use crate::options::CallOptions;
-use crate::payload::{Codec, CodecError, Json, Payload};
+use crate::payload::{CodecError, Payload};
+use crate::plan::{ArgsPlan, Planned};
 use crate::queue::{Priority, QueueName};
 use crate::retry::Backoff;
-use crate::scope;
 use crate::state::StateMap;
-use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
+use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor};
 
 /// A task bound to arguments, not sent anywhere yet.
 ///
@@ -39,14 +41,16 @@ use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
 /// is passed on.
 #[must_use = "a task call does nothing until it is awaited, called or delayed"]
 pub struct Call<T, R = T, P = Awaited> {
-    inner: Box<Inner<R>>,
-    /// Neither owns a `T` nor a `P`, so the call is `Send` and `Unpin` whatever they are.
-    marker: PhantomData<fn() -> (T, P)>,
+    inner: Box<Inner<T, R>>,
+    /// Owns no `P`, so the call is `Send` and `Unpin` whatever it is.
+    marker: PhantomData<fn() -> P>,
 }
 
-struct Inner<R> {
+struct Inner<T, R> {
     task: &'static TaskDescriptor,
     run: RunHere<R>,
+    /// Sorts what a direct run yields, for a call around this one.
+    judge: fn(R) -> Result<T, JobError>,
     states: StateMap,
     options: CallOptions,
 }
@@ -57,84 +61,34 @@ enum RunHere<R> {
     Over,
 }
 
-/// Arguments that wait for a direct run, or for being encoded.
-trait Bound<R>: Send {
-    fn encode(&self) -> Result<Payload, CodecError>;
-    fn start(self: Box<Self>, frame: Frame) -> BoxFuture<'static, R>;
-    fn run_in_place(self: Box<Self>, frame: &Frame) -> R;
-}
-
-struct BoundAsync<F: TaskFn>(F::Args);
-
-impl<F: AsyncTaskFn> Bound<F::Return> for BoundAsync<F> {
-    fn encode(&self) -> Result<Payload, CodecError> {
-        Json::encode(&self.0)
-    }
-
-    fn start(self: Box<Self>, frame: Frame) -> BoxFuture<'static, F::Return> {
-        Box::pin(F::run(self.0, frame))
-    }
-
-    fn run_in_place(self: Box<Self>, _: &Frame) -> F::Return {
-        unreachable!("the call of an async function is never `InPlace`, so it has no `call()`")
-    }
-}
-
-struct BoundPlain<F: TaskFn>(F::Args);
-
-impl<F: PlainTaskFn> Bound<F::Return> for BoundPlain<F> {
-    fn encode(&self) -> Result<Payload, CodecError> {
-        Json::encode(&self.0)
-    }
-
-    fn start(self: Box<Self>, frame: Frame) -> BoxFuture<'static, F::Return> {
-        Box::pin(async move {
-            let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-                return F::run(self.0, &frame);
-            };
-            let scope = scope::current();
-            let run = move || scope.run_here(|| F::run(self.0, &frame));
-            match runtime.spawn_blocking(run).await {
-                Ok(returned) => returned,
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
-                    // The runtime shuts down; nobody will poll this future again.
-                    Err(_) => std::future::pending().await,
-                },
-            }
-        })
-    }
-
-    fn run_in_place(self: Box<Self>, frame: &Frame) -> F::Return {
-        F::run(self.0, frame)
-    }
-}
-
-/// Marks a call that runs in place: a plain function bound to values.
-#[derive(Debug, Clone, Copy)]
-pub enum InPlace {}
-
-/// Marks a call that is awaited to run it here.
-#[derive(Debug, Clone, Copy)]
-pub enum Awaited {}
-
 /// Binds an async task; for generated code.
 #[doc(hidden)]
-pub fn bind_async<F: AsyncTaskFn>(args: F::Args) -> Call<F::Output, F::Return, Awaited> {
-    Call::bind(F::descriptor(), Box::new(BoundAsync::<F>(args)))
+pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(
+    slots: F::Slots,
+) -> Call<F::Output, Direct<Kinds, F::Output, F::Return>, Awaited> {
+    let bound = Box::new(BoundAsync::<F, Kinds>::new(slots));
+    Call::bind(F::descriptor(), bound, judge_direct::<F, Kinds>)
 }
 
 /// Binds a plain task; for generated code.
 #[doc(hidden)]
-pub fn bind_plain<F: PlainTaskFn>(args: F::Args) -> Call<F::Output, F::Return, InPlace> {
-    Call::bind(F::descriptor(), Box::new(BoundPlain::<F>(args)))
+pub fn bind_plain<F: PlainTaskFn, Kinds: ArgKinds>(
+    slots: F::Slots,
+) -> Call<F::Output, Direct<Kinds, F::Output, F::Return>, PlaceOf<Kinds>> {
+    let bound = Box::new(BoundPlain::<F, Kinds>::new(slots));
+    Call::bind(F::descriptor(), bound, judge_direct::<F, Kinds>)
 }
 
 impl<T, R, P> Call<T, R, P> {
-    fn bind(task: &'static TaskDescriptor, bound: Box<dyn Bound<R>>) -> Self {
+    pub(crate) fn bind(
+        task: &'static TaskDescriptor,
+        bound: Box<dyn Bound<R>>,
+        judge: fn(R) -> Result<T, JobError>,
+    ) -> Self {
         let inner = Inner {
             task,
             run: RunHere::Bound(bound),
+            judge,
             states: StateMap::default(),
             options: CallOptions::of_task(&task.options),
         };
@@ -147,7 +101,8 @@ impl<T, R, P> Call<T, R, P> {
         self.inner.task
     }
 
-    /// The arguments as a job would carry them: one JSON object, keyed by parameter name.
+    /// The arguments that are values, as a job would carry them: one JSON object, keyed by
+    /// parameter name. Those that other calls yield are not in it.
     ///
     /// # Errors
     ///
@@ -157,18 +112,43 @@ impl<T, R, P> Call<T, R, P> {
     ///
     /// If the call was polled already.
     pub fn encoded_args(&self) -> Result<Payload, CodecError> {
+        match self.planned()? {
+            Planned::Call(plan) => Ok(plan.args.given()),
+            _ => Ok(ArgsPlan::new().given()),
+        }
+    }
+
+    /// What it adds to the plan of its arguments.
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        let Inner { task, options, states, .. } = &*self.inner;
+        Caller { task, options, states }
+    }
+
+    /// How the call would be stored.
+    pub(crate) fn planned(&self) -> Result<Planned, CodecError> {
         match &self.inner.run {
-            RunHere::Bound(bound) => bound.encode(),
+            RunHere::Bound(bound) => bound.plan(&self.caller()),
             _ => panic!("a call that was awaited has given its arguments away"),
         }
     }
 
-    pub(crate) fn options(&self) -> &CallOptions {
-        &self.inner.options
+    /// Runs it here, and sorts what it yields.
+    pub(crate) async fn judged(self) -> Result<T, JobError> {
+        let judge = self.inner.judge;
+        judge(self.await)
     }
 
-    pub(crate) fn states(&self) -> &StateMap {
-        &self.inner.states
+    /// Runs it on this thread, and sorts what it yields.
+    pub(crate) fn judged_in_place(mut self) -> Result<T, JobError> {
+        let judge = self.inner.judge;
+        judge(self.run_in_place())
+    }
+
+    fn run_in_place(&mut self) -> R {
+        let Some((bound, frame)) = self.take_bound() else {
+            panic!("a call that was awaited has given its arguments away");
+        };
+        bound.run_in_place(&frame)
     }
 
     /// Provides a value for a `State<V>` parameter of this call, run here: awaited, called, or
@@ -326,8 +306,7 @@ impl<T, R> Call<T, R, InPlace> {
     ///
     /// If the function does, or if it needs a `State` that nobody provides.
     pub fn call(mut self) -> R {
-        let (bound, frame) = self.take_bound().expect("`call` takes the call, so it never ran");
-        bound.run_in_place(&frame)
+        self.run_in_place()
     }
 }
 

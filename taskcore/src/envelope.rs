@@ -6,22 +6,31 @@
 //! {"hereafter":1,"task":"app::thumbnail","args":{"path":"cat.jpg","width":200}}
 //! ```
 //!
+//! `inputs` says where the arguments come from that other jobs yield:
+//!
+//! ```json
+//! {"hereafter":1,"task":"app::sum","args":{},"inputs":{"parts":{"jobs":["019…","019…"]}}}
+//! ```
+//!
 //! Fields at their default are left out, and unknown ones are passed over, so that a field can
 //! be added; whatever would change what runs needs a higher version, and a worker that meets
 //! one parks the job and says so. What is written here is read for ever: `tests/envelope.rs`
 //! holds the bytes of every version.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::broker::Keep;
+use crate::broker::{Keep, Lookup};
+use crate::error::JobError;
+use crate::id::JobId;
 use crate::options::{CallOptions, TaskOptions};
 use crate::payload::Payload;
 use crate::retry::{Backoff, RetryPolicy};
+use crate::source::Source;
 
 /// The stored form of a job, less what the broker needs to know itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,6 +44,9 @@ pub struct Envelope<'a> {
     /// The arguments: one JSON object, keyed by parameter name.
     #[serde(borrow)]
     pub args: &'a RawValue,
+    /// Where the arguments come from that other jobs yield, by parameter name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<Cow<'a, str>, Source>,
     /// Attempts after the first one.
     #[serde(default = "default_retries", skip_serializing_if = "is_default_retries")]
     pub retries: u32,
@@ -84,6 +96,7 @@ impl<'a> Envelope<'a> {
     pub(crate) fn new(
         task: &'a str,
         args: &'a RawValue,
+        inputs: BTreeMap<Cow<'a, str>, Source>,
         options: &CallOptions,
         headers: BTreeMap<String, String>,
     ) -> Self {
@@ -91,12 +104,46 @@ impl<'a> Envelope<'a> {
             version: Self::VERSION,
             task: Cow::Borrowed(task),
             args,
+            inputs,
             retries: options.retries,
             backoff: options.backoff,
             timeout_ms: options.timeout.map(millis),
             keep_ms: if options.ignore_result { 0 } else { millis(options.keep_result).max(1) },
             headers,
         }
+    }
+
+    /// The jobs that arguments come from, each once.
+    #[must_use]
+    pub fn input_jobs(&self) -> Vec<JobId> {
+        let mut jobs = Vec::new();
+        self.inputs.values().for_each(|source| source.add_jobs(&mut jobs));
+        let mut seen = HashSet::with_capacity(jobs.len());
+        jobs.retain(|job| seen.insert(*job));
+        jobs
+    }
+
+    /// All arguments: those that it holds, and those that come from these jobs.
+    ///
+    /// # Errors
+    ///
+    /// What keeps an input that is needed from having a result.
+    pub fn full_args(&self, found: &HashMap<JobId, Lookup>) -> Result<Payload, JobError> {
+        let mut json = self.args.get().trim_end().as_bytes().to_vec();
+        // Generated code writes an object; anything else fits no task, and is refused as it is.
+        if json.pop() != Some(b'}') {
+            return Ok(self.args.get().as_bytes().to_vec().into());
+        }
+        for (name, source) in &self.inputs {
+            if json.last() != Some(&b'{') {
+                json.push(b',');
+            }
+            json.extend_from_slice(serde_json::Value::from(&**name).to_string().as_bytes());
+            json.push(b':');
+            source.write(found, &mut json)?;
+        }
+        json.push(b'}');
+        Ok(json.into())
     }
 
     /// How often the job is tried.

@@ -244,6 +244,11 @@ impl JobError {
         Self::NotKept { job, reason }
     }
 
+    /// The caller said that nothing is to be kept.
+    pub(crate) fn ignored(job: JobId) -> Self {
+        Self::NotKept { job, reason: "the call said `ignore_result`".to_owned() }
+    }
+
     /// The failure of the task, where there is one.
     #[must_use]
     pub fn failure(&self) -> Option<&Failure> {
@@ -356,6 +361,16 @@ pub enum DelayError {
         task: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Calls inside the call need results, which this set-up does not keep.
+    #[error(
+        "cannot delay task `{task}` with calls as arguments: broker `{broker}` keeps no results; add a result store"
+    )]
+    NoResults {
+        /// The task.
+        task: String,
+        /// The broker.
+        broker: &'static str,
     },
     /// The broker failed. If [`BrokerError::is_transient`], the job may have been stored: delay
     /// the same job again (same id) rather than a new one where twice would hurt.

@@ -28,7 +28,7 @@ use crate::task::registry;
 pub struct Handle<T> {
     job: JobId,
     task: Cow<'static, str>,
-    source: Source,
+    source: HandleSource,
     /// Only ever polled through `&mut`; the wrapper lets `&Handle` cross an await all the same.
     waiting: Option<SyncWrapper<BoxFuture<'static, Result<T, JobError>>>>,
     marker: PhantomData<fn() -> T>,
@@ -36,7 +36,7 @@ pub struct Handle<T> {
 
 /// Where the answer comes from.
 #[derive(Debug, Clone)]
-enum Source {
+pub(crate) enum HandleSource {
     /// The store behind this client.
     Store(Client),
     /// The store behind whatever client is current when it is asked.
@@ -51,24 +51,36 @@ enum Source {
 
 impl<T> Handle<T> {
     pub(crate) fn stored(job: JobId, task: Cow<'static, str>, client: Client) -> Self {
-        Self::new(job, task, Source::Store(client))
+        Self::new(job, task, HandleSource::Store(client))
     }
 
     pub(crate) fn ignored(job: JobId, task: Cow<'static, str>, client: Client) -> Self {
-        Self::new(job, task, Source::Ignored(client))
+        Self::new(job, task, HandleSource::Ignored(client))
     }
 
     pub(crate) fn known(outcome: Outcome) -> Self {
         let task = Cow::Owned(outcome.task.clone());
-        Self::new(outcome.job, task, Source::Known(Box::new(Lookup::Final(Box::new(outcome)))))
+        Self::new(
+            outcome.job,
+            task,
+            HandleSource::Known(Box::new(Lookup::Final(Box::new(outcome)))),
+        )
     }
 
     pub(crate) fn disabled(job: JobId, task: &'static str) -> Self {
-        Self::new(job, Cow::Borrowed(task), Source::Disabled)
+        Self::new(job, Cow::Borrowed(task), HandleSource::Disabled)
     }
 
-    fn new(job: JobId, task: Cow<'static, str>, source: Source) -> Self {
+    fn new(job: JobId, task: Cow<'static, str>, source: HandleSource) -> Self {
         Self { job, task, source, waiting: None, marker: PhantomData }
+    }
+
+    pub(crate) fn of_source(job: JobId, source: HandleSource) -> Self {
+        Self::new(job, Cow::Borrowed(""), source)
+    }
+
+    pub(crate) fn source(&self) -> HandleSource {
+        self.source.clone()
     }
 
     /// The job's id.
@@ -134,13 +146,15 @@ impl<T> Handle<T> {
 
     fn client(&self) -> Result<Option<Client>, JobError> {
         match &self.source {
-            Source::Store(client) | Source::Ignored(client) => Ok(Some(client.clone())),
-            Source::Known(_) => Ok(None),
-            Source::Disabled => Err(JobError::Disabled { task: self.task.to_string() }),
-            Source::Unbound => Client::current().map(Some).ok_or_else(|| JobError::Unreachable {
-                job: self.job,
-                reason: "no client: call `hereafter::connect(url)` first".to_owned(),
-            }),
+            HandleSource::Store(client) | HandleSource::Ignored(client) => Ok(Some(client.clone())),
+            HandleSource::Known(_) => Ok(None),
+            HandleSource::Disabled => Err(JobError::Disabled { task: self.task.to_string() }),
+            HandleSource::Unbound => {
+                Client::current().map(Some).ok_or_else(|| JobError::Unreachable {
+                    job: self.job,
+                    reason: "no client: call `hereafter::connect(url)` first".to_owned(),
+                })
+            }
         }
     }
 
@@ -149,7 +163,7 @@ impl<T> Handle<T> {
     }
 
     async fn lookup(&self) -> Result<Lookup, JobError> {
-        if let Source::Known(lookup) = &self.source {
+        if let HandleSource::Known(lookup) = &self.source {
             return Ok((**lookup).clone());
         }
         let Some(client) = self.client()? else { return Ok(Lookup::Unknown) };
@@ -187,7 +201,7 @@ impl<T: DeserializeOwned + Send + 'static> Handle<T> {
     async fn answer(self) -> Result<T, JobError> {
         self.check_kept()?;
         let lookup = match &self.source {
-            Source::Known(lookup) => (**lookup).clone(),
+            HandleSource::Known(lookup) => (**lookup).clone(),
             _ => {
                 let Some(client) = self.client()? else {
                     unreachable!("only a known outcome has no client, and that was answered")
@@ -199,11 +213,10 @@ impl<T: DeserializeOwned + Send + 'static> Handle<T> {
     }
 
     fn check_kept(&self) -> Result<(), JobError> {
-        if !matches!(self.source, Source::Ignored(_)) {
+        if !matches!(self.source, HandleSource::Ignored(_)) {
             return Ok(());
         }
-        let reason = "the call said `ignore_result`".to_owned();
-        Err(JobError::NotKept { job: self.job, reason })
+        Err(JobError::ignored(self.job))
     }
 
     fn read(&self, lookup: Lookup) -> Result<T, JobError> {
@@ -288,6 +301,6 @@ impl<'de, T> Deserialize<'de> for Handle<T> {
     /// Reads through whatever client is current when it is awaited.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Wire { job, task } = Wire::deserialize(deserializer)?;
-        Ok(Self::new(job, Cow::Owned(task.into_owned()), Source::Unbound))
+        Ok(Self::new(job, Cow::Owned(task.into_owned()), HandleSource::Unbound))
     }
 }

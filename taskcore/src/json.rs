@@ -18,20 +18,33 @@ use serde_json::ser::Formatter;
 /// serde_json reads.
 pub(crate) fn to_vec<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::with_capacity(128);
-    let mut compact = Compact::default();
-    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, &mut compact))?;
+    append(&mut bytes, value, 0)?;
+    Ok(bytes)
+}
+
+/// Writes a value as compact JSON behind what is there, which it lies `depth` levels deep in.
+///
+/// # Errors
+///
+/// As for [`to_vec`]; then what was written is no JSON.
+pub(crate) fn append<T: Serialize + ?Sized>(
+    bytes: &mut Vec<u8>,
+    value: &T,
+    depth: u32,
+) -> Result<(), Error> {
+    let mut compact = Compact { depth, has_null: false };
+    value.serialize(&mut serde_json::Serializer::with_formatter(bytes, &mut compact))?;
     // Only what was written as null can be a float that is none.
     if compact.has_null {
         value.serialize(Finite)?;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// serde_json reads 127 levels (version 1.0, without `unbounded_depth`).
 const DEPTH: u32 = 127;
 
 /// Compact JSON, as without a formatter, with an eye on what is written.
-#[derive(Default)]
 struct Compact {
     depth: u32,
     has_null: bool,

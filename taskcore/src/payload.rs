@@ -98,7 +98,7 @@ impl Codec for Json {
 /// A value that cannot be encoded, or bytes that cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct CodecError(serde_json::Error);
+pub struct CodecError(pub(crate) serde_json::Error);
 
 #[cfg(test)]
 mod tests {

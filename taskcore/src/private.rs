@@ -13,10 +13,13 @@ pub use inventory;
 pub use serde;
 
 pub use crate::arg::IntoArg;
-pub use crate::call::{Awaited, Call, InPlace, bind_async, bind_plain};
+pub use crate::args::{Slot, Slots};
+pub use crate::call::{Call, bind_async, bind_plain};
 pub use crate::context::Context;
+pub use crate::kind::{Awaited, Direct, PlaceOf};
 pub use crate::options::TaskOptions;
 pub use crate::payload::CodecError;
+pub use crate::plan::{ArgsPlan, encode_arg};
 pub use crate::retry::Backoff;
 pub use crate::state::State;
 pub use crate::task::{

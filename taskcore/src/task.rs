@@ -6,10 +6,11 @@ use std::future::Future;
 use std::sync::OnceLock;
 
 use futures::future::BoxFuture;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::__private::Output;
+use crate::args::Slots;
+use crate::builtin;
 use crate::context::Context;
 use crate::error::{FailureKind, Permanent};
 use crate::options::TaskOptions;
@@ -182,8 +183,10 @@ impl Frame {
 
 /// A task function, as the attribute describes it.
 pub trait TaskFn: Send + 'static {
+    /// The arguments as a caller gives them.
+    type Slots: Slots;
     /// The arguments on the wire: one field for each parameter.
-    type Args: Serialize + DeserializeOwned + Send + 'static;
+    type Args: DeserializeOwned + Send + 'static;
     /// What the function returns.
     type Return: Send + 'static;
     /// What a handle yields.
@@ -191,6 +194,9 @@ pub trait TaskFn: Send + 'static {
 
     /// The registered task.
     fn descriptor() -> &'static TaskDescriptor;
+
+    /// Names the values.
+    fn args(values: <Self::Slots as Slots>::Values) -> Self::Args;
 
     /// Sorts what the function returned.
     fn judge(returned: Self::Return) -> Result<Self::Output, Raised>;
@@ -283,6 +289,12 @@ impl Registry {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&'static TaskDescriptor> {
         self.by_name.get(name).copied()
+    }
+
+    /// The task of this name or alias, or the built-in one, which every worker knows.
+    #[must_use]
+    pub fn find_any(&self, name: &str) -> Option<&'static TaskDescriptor> {
+        self.find(name).or_else(|| builtin::find(name))
     }
 
     /// Names that more than one task claims; a worker refuses to start with any.

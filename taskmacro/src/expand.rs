@@ -78,16 +78,36 @@ impl Task<'_> {
         let (vis, fn_token) = (spans::adopt(&self.item.vis), spans::adopt(sig.fn_token));
         let name = generated(&sig.ident);
         let receiver = self.signature.receiver.iter().map(outer_receiver);
-        let params = self.signature.arguments().map(|argument| {
-            let (name, stored) = (generated(&argument.name), &argument.stored.ty);
-            let bound = spans::around(&quote!(impl #private::IntoArg<), stored, &quote!(>));
-            quote!(#name: #bound)
+        let bounds = self.signature.arguments().zip(self.arg_types()).map(|(argument, arg)| {
+            let stored = &argument.stored.ty;
+            let bound = spans::around(&quote!(#private::IntoArg<), stored, &quote!(>));
+            quote!(#arg: #bound)
+        });
+        let generics = quote!(<#(#bounds),*>);
+        let params = self.signature.arguments().zip(self.arg_types()).map(|(argument, arg)| {
+            let name = generated(&argument.name);
+            quote!(#name: #arg)
         });
         let params = receiver.chain(params);
         let parentheses = spans::at(sig.paren_token.span.join());
         let params = quote_spanned!(parentheses=> (#(#params),*));
         let call = self.call_type();
-        quote!(#vis #fn_token #name #params #call)
+        quote!(#vis #fn_token #name #generics #params #call)
+    }
+
+    /// The type parameters of the function that makes calls, one for each argument.
+    fn arg_types(&self) -> impl Iterator<Item = Ident> {
+        (0..self.signature.arguments().count()).map(|index| format_ident!("__A{index}"))
+    }
+
+    /// What the arguments are, as a type: whether they can fail, and where they can be had.
+    fn arg_kinds(&self) -> TokenStream {
+        let private = self.private();
+        let kinds = self.signature.arguments().zip(self.arg_types()).map(|(argument, arg)| {
+            let stored = &argument.stored.ty;
+            spans::around(&quote!(<#arg as #private::IntoArg<), stored, &quote!(>>::Kind))
+        });
+        pairs(kinds)
     }
 
     /// The user's function. Only its name, place and attributes change; being associated, it
@@ -126,12 +146,19 @@ impl Task<'_> {
         let returned = &self.signature.returned;
         let output = self.output();
         let returned_ty = &returned.ty;
-        let mark = (!self.signature.is_async).then(|| quote!(, #private::InPlace));
+        let kinds = self.arg_kinds();
+        let place = if self.signature.is_async {
+            quote!(#private::Awaited)
+        } else {
+            quote!(#private::PlaceOf<#kinds>)
+        };
         if let Outcome::Unit = returned.outcome {
             let end = self.item.sig.paren_token.span.close();
-            return spans::relocate(quote!(-> #private::Call<(), () #mark>), end);
+            let call = quote!(-> #private::Call<(), #private::Direct<#kinds, (), ()>, #place>);
+            return spans::relocate(call, end);
         }
-        spans::around(&quote!(-> #private::Call<), quote!(#output, #returned_ty), &quote!(#mark>))
+        let direct = quote!(#private::Direct<#kinds, #output, #returned_ty>);
+        spans::around(&quote!(-> #private::Call<), quote!(#output, #direct), &quote!(, #place>))
     }
 
     /// What a handle yields.
@@ -169,16 +196,33 @@ impl Task<'_> {
                 }
                 _ => quote!(#token),
             };
-            quote!(__hereafter_self: #value)
+            self.slot(&quote!(#ty), &value, "Wire")
         });
-        let fields = self.signature.arguments().map(|argument| {
+        let slots = self.signature.arguments().map(|argument| {
             let (name, ty) = (generated(&argument.name), &argument.stored.ty);
-            quote!(#name: #private::IntoArg::<#ty>::into_arg(#name).into_value())
+            self.slot(&quote!(#ty), &quote!(#name), argument.wire())
         });
-        let fields = receiver.into_iter().chain(fields);
+        let slots = pairs(receiver.into_iter().chain(slots));
+        let kinds = self.arg_kinds();
         let bind = if self.signature.is_async { "bind_async" } else { "bind_plain" };
         let bind = format_ident!("{bind}");
-        quote!(#private::#bind::<__HereafterTask>(__HereafterArgs { #(#fields),* }))
+        quote! {
+            #[allow(unused_imports)]
+            use #private::Unstorable as _;
+            #private::#bind::<__HereafterTask, #kinds>(#slots)
+        }
+    }
+
+    /// An argument that was given, with its encoder.
+    fn slot(&self, ty: &TokenStream, value: &TokenStream, wire: &str) -> TokenStream {
+        let private = self.private();
+        let wire = format_ident!("{wire}");
+        quote! {
+            #private::Slot::new(
+                #private::IntoArg::<#ty>::into_arg(#value),
+                |value, plan| #private::encode_arg(#private::#wire::<#ty>::lend(value), plan),
+            )
+        }
     }
 
     pub(crate) fn private(&self) -> TokenStream {
@@ -191,6 +235,12 @@ impl Task<'_> {
         self.signature.receiver.as_ref()?;
         self.home.as_ref().map(|home| home.ty)
     }
+}
+
+/// Nested pairs of these, up to `()`.
+pub(crate) fn pairs(items: impl IntoIterator<Item = TokenStream>) -> TokenStream {
+    let items: Vec<_> = items.into_iter().collect();
+    items.into_iter().rfold(quote!(()), |rest, first| quote!((#first, #rest)))
 }
 
 /// The `self` of the function that makes calls; `mut` concerns the body alone.

@@ -218,8 +218,8 @@ mod tests {
         let outer = quote! {
             /// Sends.
             #[deprecated]
-            pub(crate) fn send(to: impl ::hereafter::__private::IntoArg<String>)
-                -> ::hereafter::__private::Call<u8, Result<u8, Error> >
+            pub(crate) fn send<__A0: ::hereafter::__private::IntoArg<String> >(to: __A0)
+                -> ::hereafter::__private::Call<u8,
         };
         assert!(expanded.starts_with(&outer.to_string()), "{expanded}");
         let inner = quote!(

@@ -6,7 +6,7 @@ use syn::ReceiverKind;
 use syn::spanned::Spanned;
 
 use crate::attributes;
-use crate::expand::{Home, Task};
+use crate::expand::{Home, Task, pairs};
 use crate::signature::{Argument, Outcome, Param};
 use crate::spans::{self, generated};
 
@@ -84,9 +84,6 @@ impl Task<'_> {
             let WireField { name, attributes, .. } = field;
             quote!(#attributes #name: #generic)
         });
-        let lent = fields.iter().map(|WireField { name, ty, probe, .. }| {
-            quote!(#name: #private::#probe::<#ty>::lend(&self.#name))
-        });
         let taken = fields.iter().map(|WireField { name, ty, probe, .. }| {
             quote!(#name: #private::#probe::<#ty>::take(wire.#name))
         });
@@ -95,18 +92,9 @@ impl Task<'_> {
             #[allow(unused_imports)]
             use #private::{Unstorable as _, serde as __serde};
 
-            #[derive(__serde::Serialize, __serde::Deserialize)]
+            #[derive(__serde::Deserialize)]
             #[serde(crate = "__serde", deny_unknown_fields)]
             struct __Wire<#(#generics),*> { #(#declared),* }
-
-            impl __serde::Serialize for __HereafterArgs {
-                fn serialize<S>(&self, serializer: S) -> ::core::result::Result<S::Ok, S::Error>
-                where
-                    S: __serde::Serializer,
-                {
-                    __serde::Serialize::serialize(&__Wire { #(#lent),* }, serializer)
-                }
-            }
 
             impl<'de> __serde::Deserialize<'de> for __HereafterArgs {
                 fn deserialize<D>(deserializer: D) -> ::core::result::Result<Self, D::Error>
@@ -125,8 +113,13 @@ impl Task<'_> {
         let returned = &self.signature.returned.ty;
         let output = self.output();
         let judged = self.judged();
+        let fields = self.wire_fields();
+        let slots = pairs(fields.iter().map(|WireField { ty, .. }| quote!(#private::Slot<#ty>)));
+        let names = fields.iter().map(|WireField { name, .. }| name);
+        let values = pairs(fields.iter().map(|WireField { name, .. }| name.clone()));
         quote! {
             impl #private::TaskFn for __HereafterTask {
+                type Slots = #slots;
                 type Args = __HereafterArgs;
                 type Return = #returned;
                 type Output = #output;
@@ -134,6 +127,10 @@ impl Task<'_> {
                 fn descriptor() -> &'static #private::TaskDescriptor {
                     static DESCRIPTOR: #private::TaskDescriptor = __DESCRIPTOR;
                     &DESCRIPTOR
+                }
+
+                fn args(#values: <Self::Slots as #private::Slots>::Values) -> Self::Args {
+                    __HereafterArgs { #(#names),* }
                 }
 
                 fn judge(
@@ -287,12 +284,9 @@ struct WireField {
 impl WireField {
     fn of(argument: &Argument) -> Self {
         let (name, ty) = (generated(&argument.name), &argument.stored.ty);
-        let (attributes, probe) = if argument.has_default {
-            (quote!(#[serde(default)]), "DefaultWire")
-        } else {
-            (TokenStream::new(), "Wire")
-        };
-        let probe = format_ident!("{probe}");
+        let attributes = argument.has_default.then(|| quote!(#[serde(default)]));
+        let attributes = attributes.unwrap_or_default();
+        let probe = format_ident!("{}", argument.wire());
         Self { name: quote!(#name), ty: quote!(#ty), attributes, probe }
     }
 }

@@ -111,6 +111,11 @@ impl Signature {
 }
 
 impl Argument {
+    /// The core's type that encodes and decodes it.
+    pub(crate) fn wire(&self) -> &'static str {
+        if self.has_default { "DefaultWire" } else { "Wire" }
+    }
+
     /// The name in jobs.
     pub(crate) fn wire_name(&self) -> String {
         self.name.unraw().to_string()

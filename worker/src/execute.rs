@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
 use crate::hand::{Interrupt, Reason};
+use crate::inputs;
 use crate::report;
 use crate::status::Status;
 
@@ -80,15 +81,19 @@ impl Executor {
                 return Some(Verdict::Failed { failure });
             }
         };
-        let Some(task) = self.registry.find(&envelope.task) else {
+        let Some(task) = self.registry.find_any(&envelope.task) else {
             // A rolling deploy may be under way: another worker, or this one after its
             // update, may know the task.
             let failure = unknown_task(delivery, &envelope.task);
             return Some(by_policy(RetryPolicy::default(), failure, None));
         };
         let context = self.context(delivery, &envelope, interrupt);
+        let args = match inputs::args(&self.client, delivery, &envelope).await {
+            Ok(args) => args,
+            Err(verdict) => return Some(verdict),
+        };
         let frame = Frame { context: context.clone(), states: self.states.clone() };
-        let prepare = || (task.prepare)(envelope.args.get().as_bytes(), frame);
+        let prepare = || (task.prepare)(&args, frame);
         let ended = match std::panic::catch_unwind(AssertUnwindSafe(prepare)) {
             Err(panic) => Ended::Panicked(panic_message(&*panic)),
             Ok(Err(error)) => {

@@ -13,6 +13,7 @@ mod hand;
 #[cfg(feature = "cli")]
 mod health;
 mod heartbeat;
+mod inputs;
 #[cfg(feature = "cli")]
 mod logging;
 mod parts;

@@ -93,6 +93,12 @@ pub(crate) fn cannot_begin(delivery: &Delivery, error: &BrokerError) {
     tracing::warn!(target: "hereafter::worker", job = %delivery.job, error, "cannot mark a suspect as begun; giving it back");
 }
 
+/// The results that a job needs could not be read.
+pub(crate) fn cannot_read_inputs(delivery: &Delivery, error: &BrokerError) {
+    let error = error_chain(error);
+    tracing::warn!(target: "hereafter::worker", job = %delivery.job, error, "cannot read the results that a job needs");
+}
+
 /// A plain function goes on past its verdict.
 pub(crate) fn stuck(context: &Context, stuck: usize) {
     let (job, task) = (context.id(), context.task());

@@ -1,5 +1,6 @@
 //! Eager mode: `.delay()` runs the call here.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -9,47 +10,72 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Client;
-use crate::broker::{Due, JobState, Outcome};
+use super::graph::{Graph, Made};
+use crate::broker::{Due, JobState, Lookup, NewJob, Outcome};
 use crate::context::{Context, ContextParts};
 use crate::envelope::Envelope;
 use crate::error::{DelayError, Failure, FailureKind};
-use crate::handle::Handle;
 use crate::id::JobId;
 use crate::panic::panic_message;
 use crate::payload::Payload;
 use crate::scope::{self, Scope};
-use crate::state::StateMap;
-use crate::task::{Completion, Frame, Raised, Run, TaskDescriptor};
+use crate::task::{Completion, Frame, Raised, Run};
 use crate::trace::TraceParent;
 
-/// A call in its stored form, with what is not stored.
-///
-/// Not the call itself, which is `Send` but not `Sync`.
-pub(super) struct EagerCall {
-    pub(super) task: &'static TaskDescriptor,
-    pub(super) envelope: Payload,
-    /// What the call was given by `with`.
-    pub(super) states: StateMap,
-    pub(super) due: Due,
+/// Runs the jobs of an expression as a worker would, each after its inputs, arguments and
+/// results through their encoded forms; gives the outcome of the one at its root.
+pub(super) async fn run(
+    client: &Client,
+    graph: Graph<'_>,
+    due: Due,
+) -> Result<Outcome, DelayError> {
+    if due != Due::Now {
+        tracing::info!(target: "hereafter", "eager mode ignores the delay");
+    }
+    let mut found = HashMap::new();
+    let mut root = None;
+    for (made, job) in graph.into_runs() {
+        // Those of this expression ran before; the others are jobs of some store.
+        for input in &job.inputs {
+            if !found.contains_key(&input.job) {
+                let lookup = client.wait_for(input.job).await.unwrap_or(Lookup::Unknown);
+                found.insert(input.job, lookup);
+            }
+        }
+        let outcome = run_one(client, &made, &job, &found).await?;
+        found.insert(job.id, Lookup::Final(Box::new(outcome)));
+        root = Some(job.id);
+    }
+    let outcome = root.and_then(|root| found.remove(&root));
+    match outcome {
+        Some(Lookup::Final(outcome)) => Ok(*outcome),
+        _ => unreachable!("an expression has a root, and it ran last"),
+    }
 }
 
-/// Runs a call as a worker would, arguments and result through their encoded forms, and gives
-/// its finished handle.
-pub(super) async fn run<T>(client: &Client, call: EagerCall) -> Result<Handle<T>, DelayError> {
-    let EagerCall { task, envelope, states, due } = call;
-    if due != Due::Now {
-        tracing::info!(target: "hereafter", task = task.name, "eager mode ignores the delay");
-    }
-    let envelope = Envelope::decode(envelope.as_slice()).map_err(|error| DelayError::Option {
-        task: task.name.to_owned(),
-        reason: error.to_string(),
+async fn run_one(
+    client: &Client,
+    made: &Made,
+    job: &NewJob,
+    found: &HashMap<JobId, Lookup>,
+) -> Result<Outcome, DelayError> {
+    let task = made.descriptor;
+    let envelope = Envelope::decode(job.envelope.as_slice()).map_err(|error| {
+        DelayError::Option { task: task.name.to_owned(), reason: error.to_string() }
     })?;
-    let context = context(client, task, envelope.timeout());
+    let context = context(client, made, envelope.timeout());
+    let args = match envelope.full_args(found) {
+        Ok(args) => args,
+        Err(error) => {
+            let failure = Failure::of_input(made.id, task.name.to_owned(), &error);
+            return Ok(outcome_of(&context, Err(failure)));
+        }
+    };
     let mut scope = scope::current();
     scope.client = Some(client.clone());
     scope.context = Some(context.clone());
-    let frame = Frame { context: context.clone(), states };
-    let prepare = || (task.prepare)(envelope.args.get().as_bytes(), frame);
+    let frame = Frame { context: context.clone(), states: made.states.clone() };
+    let prepare = || (task.prepare)(args.as_slice(), frame);
     let ended = match catch_unwind(AssertUnwindSafe(prepare)) {
         Ok(Ok(run)) => within(envelope.timeout(), &context, finish(run, scope)).await,
         Ok(Err(error)) => Ended::Returned(Err(Raised {
@@ -61,16 +87,16 @@ pub(super) async fn run<T>(client: &Client, call: EagerCall) -> Result<Handle<T>
         })),
         Err(panic) => Ended::Panicked(panic_message(&*panic)),
     };
-    Ok(Handle::known(outcome(&context, ended)))
+    Ok(outcome(&context, ended))
 }
 
-fn context(client: &Client, task: &TaskDescriptor, timeout: Option<Duration>) -> Context {
+fn context(client: &Client, made: &Made, timeout: Option<Duration>) -> Context {
     let deadline = timeout.and_then(|timeout| {
         Timestamp::now().checked_add(SignedDuration::try_from(timeout).ok()?).ok()
     });
     Context::new(ContextParts {
-        job: JobId::new(),
-        task: task.name.to_owned(),
+        job: made.id,
+        task: made.task.to_owned(),
         attempt: 1,
         deadline,
         trace: TraceParent::root(),
@@ -126,20 +152,29 @@ async fn within(
 }
 
 fn outcome(context: &Context, ended: Ended) -> Outcome {
-    let (result, failure) = match ended {
-        Ended::Returned(Ok(result)) => (result, None),
-        Ended::Returned(Err(raised)) => (None, Some(Failure::of_raised(context, raised))),
-        Ended::Panicked(message) => (None, Some(Failure::of_panic(context, message))),
+    let ended = match ended {
+        Ended::Returned(Ok(result)) => Ok(result),
+        Ended::Returned(Err(raised)) => Err(Failure::of_raised(context, raised)),
+        Ended::Panicked(message) => Err(Failure::of_panic(context, message)),
         Ended::TimedOut(timeout) => {
             let timeout = humantime::format_duration(timeout);
             let message = format!("the attempt ran past its time-out of {timeout}");
-            (None, Some(Failure::new(context, FailureKind::Timeout, message)))
+            Err(Failure::new(context, FailureKind::Timeout, message))
         }
+    };
+    outcome_of(context, ended)
+}
+
+fn outcome_of(context: &Context, ended: Result<Option<Payload>, Failure>) -> Outcome {
+    let state = if ended.is_ok() { JobState::Done } else { JobState::Failed };
+    let (result, failure) = match ended {
+        Ok(result) => (result, None),
+        Err(failure) => (None, Some(failure)),
     };
     Outcome {
         job: context.id(),
         task: context.task().to_owned(),
-        state: if failure.is_none() { JobState::Done } else { JobState::Failed },
+        state,
         result,
         failure,
         finished_at: Timestamp::now(),

@@ -3,35 +3,33 @@
 mod default;
 mod eager;
 mod enqueuer;
+mod graph;
 mod mode;
 mod waiter;
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 pub use default::{connect, set_default};
 pub use mode::{InvalidMode, Mode, Switch};
 
 use crate::broker::{
     BrokerError, CancelOutcome, CancelScope, Connection, Due, Guarded, JobFilter, JobRecord,
-    Lookup, NewJob, Operate, ResultStore,
+    Lookup, Operate, ResultStore,
 };
 use crate::call::Call;
-use crate::envelope::Envelope;
 use crate::error::{DelayError, JobError};
 use crate::handle::Handle;
 use crate::id::JobId;
 use crate::options::CallOptions;
-use crate::payload::Payload;
 use crate::scope;
 use crate::trace::TraceParent;
-use eager::EagerCall;
 use enqueuer::Enqueuer;
+use graph::{Graph, Made, Top, top};
 use waiter::Waiters;
 
 /// What applications delay calls through. A clone shares it.
@@ -99,6 +97,9 @@ impl ClientBuilder {
         Client { shared: Arc::new(shared) }
     }
 }
+
+/// Jobs in one look-up.
+const OUTCOMES: usize = 1_000;
 
 impl Client {
     /// The largest job by default, in bytes of its stored form.
@@ -192,15 +193,16 @@ impl Client {
             }
             return Ok(handles);
         }
-        self.shared.enqueuer.check_size(calls.len())?;
-        let mut jobs = Vec::with_capacity(calls.len());
+        let mut graph = Graph::new(self);
         let mut handles = Vec::with_capacity(calls.len());
         for call in &calls {
-            let job = self.job_of(call, Due::Now)?;
-            handles.push(self.handle_of(&job, call.options()));
-            jobs.push(job);
+            handles.push(match top(call)? {
+                Top::Plan(plan) => self.handle_of(&graph.add(&plan, Due::Now)?, &plan.options),
+                Top::Job(handle) => handle,
+            });
         }
-        self.shared.enqueuer.enqueue_all(jobs).await?;
+        drop(calls);
+        self.store_graph(graph).await?;
         Ok(handles)
     }
 
@@ -215,73 +217,49 @@ impl Client {
         R: Send + 'static,
         P: 'static,
     {
-        match self.shared.mode {
-            Mode::Normal => {}
-            Mode::Eager => {
-                let envelope = self.envelope_of(&call)?;
-                let (task, states) = (call.task(), call.states().clone());
-                drop(call);
-                return eager::run(self, EagerCall { task, envelope, states, due }).await;
-            }
-            Mode::Disabled => {
-                let task = call.task().name;
-                tracing::warn!(target: "hereafter", task, "would have delayed the task, but Hereafter is disabled");
-                return Ok(Handle::disabled(JobId::new(), task));
-            }
+        let plan = match top(&call)? {
+            Top::Plan(plan) => plan,
+            Top::Job(handle) => return Ok(handle),
+        };
+        // The call is `Send`, but not `Sync`.
+        drop(call);
+        if self.shared.mode == Mode::Disabled {
+            let task = plan.task.name;
+            tracing::warn!(target: "hereafter", task, "would have delayed the task, but Hereafter is disabled");
+            return Ok(Handle::disabled(JobId::new(), task));
         }
-        let job = self.job_of(&call, due)?;
-        let handle = self.handle_of(&job, call.options());
-        self.shared.enqueuer.enqueue(job).await?;
+        let mut graph = Graph::new(self);
+        let job = graph.add(&plan, due)?;
+        if self.shared.mode == Mode::Eager {
+            return eager::run(self, graph, due).await.map(Handle::known);
+        }
+        let handle = self.handle_of(&job, &plan.options);
+        drop(plan);
+        self.store_graph(graph).await?;
         Ok(handle)
     }
 
-    fn handle_of<T>(&self, job: &NewJob, options: &CallOptions) -> Handle<T> {
+    /// Stores the jobs of a graph in one step.
+    async fn store_graph(&self, graph: Graph<'_>) -> Result<(), DelayError> {
+        let mut jobs = graph.into_jobs()?;
+        match jobs.pop() {
+            // One alone shares its round trip with others of this moment.
+            Some(job) if jobs.is_empty() => self.shared.enqueuer.enqueue(job).await,
+            Some(job) => {
+                jobs.push(job);
+                self.shared.enqueuer.check_size(jobs.len())?;
+                self.shared.enqueuer.enqueue_all(jobs).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn handle_of<T>(&self, job: &Made, options: &CallOptions) -> Handle<T> {
         if options.ignore_result {
-            Handle::ignored(job.id, job.task.clone(), self.clone())
+            Handle::ignored(job.id, job.task.into(), self.clone())
         } else {
-            Handle::stored(job.id, job.task.clone(), self.clone())
+            Handle::stored(job.id, job.task.into(), self.clone())
         }
-    }
-
-    fn job_of<T, R, P>(&self, call: &Call<T, R, P>, due: Due) -> Result<NewJob, DelayError> {
-        let options = call.options();
-        let task = call.task().name;
-        Ok(NewJob {
-            id: JobId::new(),
-            queue: options.queue.clone(),
-            task: Cow::Borrowed(task),
-            priority: options.priority,
-            due,
-            expires_in: options.expires_in,
-            inputs: Vec::new(),
-            envelope: self.envelope_of(call)?,
-        })
-    }
-
-    /// The stored form of a call, checked against the limits.
-    fn envelope_of<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Payload, DelayError> {
-        let (task, options) = (call.task().name, call.options());
-        if let Some(reason) = &options.invalid {
-            return Err(DelayError::Option { task: task.to_owned(), reason: reason.clone() });
-        }
-        let args = call
-            .encoded_args()
-            .map_err(|source| DelayError::Encode { task: task.to_owned(), source })?;
-        let args: &RawValue = serde_json::from_slice(args.as_slice())
-            .expect("what serde_json wrote, serde_json reads");
-        let mut headers = options.headers.clone();
-        let trace = headers.entry(TraceParent::HEADER.to_owned()).or_insert_with(|| self.trace());
-        trace.parse::<TraceParent>().map_err(|error| DelayError::Option {
-            task: task.to_owned(),
-            reason: error.to_string(),
-        })?;
-        let envelope = Envelope::new(task, args, options, headers).encode();
-        let limit = self.shared.payload_limit;
-        if envelope.len() > limit {
-            let (task, size) = (task.to_owned(), envelope.len());
-            return Err(DelayError::TooLarge { task, size, limit });
-        }
-        Ok(envelope)
     }
 
     /// The trace that a new job belongs to: its caller's, or one of its own.
@@ -333,6 +311,21 @@ impl Client {
     pub(crate) async fn lookup(&self, id: JobId) -> Result<Lookup, BrokerError> {
         let found = self.results("results")?.outcomes(&[id]).await?;
         Ok(found.into_iter().next().unwrap_or(Lookup::Unknown))
+    }
+
+    /// What the store knows of these jobs, for the arguments of one that waited for them.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`], also if this set-up keeps no results.
+    pub async fn outcomes(&self, ids: &[JobId]) -> Result<HashMap<JobId, Lookup>, BrokerError> {
+        let store = self.results("results")?;
+        let mut found = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(OUTCOMES) {
+            let lookups = store.outcomes(chunk).await?;
+            found.extend(chunk.iter().copied().zip(lookups));
+        }
+        Ok(found)
     }
 
     /// Waits until the job is final, or nothing is known of it.

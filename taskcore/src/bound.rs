@@ -1,0 +1,167 @@
+//! [`Bound`]: what a call holds before it runs here, or is stored.
+
+use std::marker::PhantomData;
+
+use futures::future::BoxFuture;
+
+use crate::args::Slots;
+use crate::error::{Failure, JobError};
+use crate::kind::{ArgKinds, Direct, Failing};
+use crate::options::CallOptions;
+use crate::payload::CodecError;
+use crate::plan::{ArgsPlan, Plan, Planned};
+use crate::scope;
+use crate::state::StateMap;
+use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
+
+/// What a call holds before it runs here, or is stored.
+pub(crate) trait Bound<R>: Send {
+    /// How it would be stored.
+    fn plan(&self, caller: &Caller<'_>) -> Result<Planned, CodecError>;
+
+    /// Runs it here.
+    fn start(self: Box<Self>, frame: Frame) -> BoxFuture<'static, R>;
+
+    /// Runs it on this thread. Called only where the types say that it can.
+    fn run_in_place(self: Box<Self>, frame: &Frame) -> R;
+}
+
+/// What the call around it adds to a plan.
+pub(crate) struct Caller<'a> {
+    pub(crate) task: &'static TaskDescriptor,
+    pub(crate) options: &'a CallOptions,
+    pub(crate) states: &'a StateMap,
+}
+
+impl Caller<'_> {
+    /// The plan of a job with these arguments.
+    pub(crate) fn plan(&self, args: ArgsPlan) -> Plan {
+        Plan { task: self.task, options: self.options.clone(), states: self.states.clone(), args }
+    }
+}
+
+/// A task with its arguments.
+struct Given<F: TaskFn, Kinds> {
+    slots: F::Slots,
+    kinds: PhantomData<fn() -> Kinds>,
+}
+
+pub(crate) struct BoundAsync<F: TaskFn, Kinds>(Given<F, Kinds>);
+
+pub(crate) struct BoundPlain<F: TaskFn, Kinds>(Given<F, Kinds>);
+
+impl<F: AsyncTaskFn, Kinds> BoundAsync<F, Kinds> {
+    pub(crate) fn new(slots: F::Slots) -> Self {
+        Self(Given { slots, kinds: PhantomData })
+    }
+}
+
+impl<F: PlainTaskFn, Kinds> BoundPlain<F, Kinds> {
+    pub(crate) fn new(slots: F::Slots) -> Self {
+        Self(Given { slots, kinds: PhantomData })
+    }
+}
+
+impl<F: TaskFn, Kinds> Given<F, Kinds> {
+    fn plan(&self, caller: &Caller<'_>) -> Result<Planned, CodecError> {
+        let mut args = ArgsPlan::new();
+        self.slots.plan(caller.task.params, &mut args)?;
+        Ok(Planned::Call(Box::new(caller.plan(args))))
+    }
+
+    /// The arguments, once they are all there.
+    async fn args(self, frame: &Frame) -> Result<F::Args, JobError> {
+        let values =
+            if self.slots.are_here() { self.slots.take() } else { self.slots.gather().await };
+        values.map(F::args).map_err(|error| no_input(frame, &error))
+    }
+}
+
+impl<F: AsyncTaskFn, Kinds: ArgKinds> Bound<Direct<Kinds, F::Output, F::Return>>
+    for BoundAsync<F, Kinds>
+{
+    fn plan(&self, caller: &Caller<'_>) -> Result<Planned, CodecError> {
+        self.0.plan(caller)
+    }
+
+    fn start(
+        self: Box<Self>,
+        frame: Frame,
+    ) -> BoxFuture<'static, Direct<Kinds, F::Output, F::Return>> {
+        Box::pin(async move {
+            let ran = match self.0.args(&frame).await {
+                Ok(args) => Ok(F::run(args, frame).await),
+                Err(error) => Err(error),
+            };
+            Kinds::Failing::direct(ran, judge::<F>)
+        })
+    }
+
+    fn run_in_place(self: Box<Self>, _: &Frame) -> Direct<Kinds, F::Output, F::Return> {
+        unreachable!("the call of an async function is never `InPlace`")
+    }
+}
+
+impl<F: PlainTaskFn, Kinds: ArgKinds> Bound<Direct<Kinds, F::Output, F::Return>>
+    for BoundPlain<F, Kinds>
+{
+    fn plan(&self, caller: &Caller<'_>) -> Result<Planned, CodecError> {
+        self.0.plan(caller)
+    }
+
+    fn start(
+        self: Box<Self>,
+        frame: Frame,
+    ) -> BoxFuture<'static, Direct<Kinds, F::Output, F::Return>> {
+        Box::pin(async move {
+            let ran = match self.0.args(&frame).await {
+                Ok(args) => Ok(on_blocking_pool(move || F::run(args, &frame)).await),
+                Err(error) => Err(error),
+            };
+            Kinds::Failing::direct(ran, judge::<F>)
+        })
+    }
+
+    fn run_in_place(self: Box<Self>, frame: &Frame) -> Direct<Kinds, F::Output, F::Return> {
+        let values = self.0.slots.take().map_err(|error| no_input(frame, &error));
+        let ran = values.map(|values| F::run(F::args(values), frame));
+        Kinds::Failing::direct(ran, judge::<F>)
+    }
+}
+
+/// Runs a plain function in the current scope, in place outside of a runtime.
+async fn on_blocking_pool<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return run();
+    };
+    let scope = scope::current();
+    match runtime.spawn_blocking(move || scope.run_here(run)).await {
+        Ok(returned) => returned,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime shuts down; nobody will poll this future again.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// The end of a call whose input cannot be had.
+pub(crate) fn no_input(frame: &Frame, input: &JobError) -> JobError {
+    let (job, task) = (frame.context.id(), frame.context.task().to_owned());
+    JobError::from_failure(Failure::of_input(job, task, input))
+}
+
+/// Sorts what a function returned, for the call around it.
+pub(crate) fn judge<F: TaskFn>(returned: F::Return) -> Result<F::Output, JobError> {
+    F::judge(returned).map_err(|raised| {
+        let context = crate::context::Context::detached(F::descriptor().name);
+        JobError::from_failure(Failure::of_raised(&context, raised))
+    })
+}
+
+/// [`judge`], of what a direct run yielded.
+pub(crate) fn judge_direct<F: TaskFn, Kinds: ArgKinds>(
+    direct: Direct<Kinds, F::Output, F::Return>,
+) -> Result<F::Output, JobError> {
+    Kinds::Failing::judged(direct, judge::<F>)
+}

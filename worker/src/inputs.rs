@@ -1,0 +1,62 @@
+//! The arguments of a job that other jobs yield.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use taskcore::broker::{BrokerError, Delivery, Verdict};
+use taskcore::{Client, Envelope, Failure, FailureKind, error_chain};
+
+use crate::report;
+
+/// Tries before the job goes back to wait for a better time.
+const TRIES: u32 = 5;
+
+/// All arguments of a job, or its verdict if they cannot be had.
+pub(crate) async fn args<'a>(
+    client: &Client,
+    delivery: &Delivery,
+    envelope: &Envelope<'a>,
+) -> Result<Cow<'a, [u8]>, Verdict> {
+    if envelope.inputs.is_empty() {
+        return Ok(Cow::Borrowed(envelope.args.get().as_bytes()));
+    }
+    let jobs = envelope.input_jobs();
+    let mut tried = 0;
+    let found = loop {
+        tried += 1;
+        match client.outcomes(&jobs).await {
+            Ok(found) => break found,
+            Err(error) if error.is_transient() && tried < TRIES => {
+                tokio::time::sleep(Duration::from_millis(50 << tried)).await;
+            }
+            Err(error) => return Err(unread(delivery, &error)),
+        }
+    };
+    match envelope.full_args(&found) {
+        Ok(args) => Ok(Cow::Owned(args.into_bytes().into())),
+        Err(error) => {
+            let failure = Failure::of_input(delivery.job, delivery.task.clone(), &error);
+            Err(Verdict::Failed { failure })
+        }
+    }
+}
+
+/// The verdict on a job whose inputs could not be asked for.
+fn unread(delivery: &Delivery, error: &BrokerError) -> Verdict {
+    report::cannot_read_inputs(delivery, error);
+    if error.is_transient() {
+        return Verdict::Release;
+    }
+    let message = format!("the results of its inputs cannot be read: {}", error_chain(error));
+    let failure = Failure {
+        kind: FailureKind::Input,
+        task: delivery.task.clone(),
+        job: delivery.job,
+        attempt: delivery.attempt.get(),
+        error_type: None,
+        message,
+        causes: Vec::new(),
+        permanent: false,
+    };
+    Verdict::Failed { failure }
+}
