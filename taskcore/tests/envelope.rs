@@ -14,6 +14,18 @@ const V1_SHORT: &str =
 /// Version 1, with every field set.
 const V1_FULL: &str = r#"{"hereafter":1,"task":"app::mail::send","args":{},"retries":0,"backoff":{"linear":{"ms":1500,"max_ms":60000}},"timeout_ms":120000,"keep_ms":0,"headers":{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","x":"ü"}}"#;
 
+/// Version 1, with arguments that other jobs yield.
+const V1_INPUTS: &str = r#"{"hereafter":1,"task":"app::report","args":{"title":"x"},"inputs":{"a":{"job":"0190c0de-0000-7000-8000-000000000001"},"b":{"list":[{"jobs":["0190c0de-0000-7000-8000-000000000001","0190c0de-0000-7000-8000-000000000002"]},{"map":[["k",{"try":{"job":"0190c0de-0000-7000-8000-000000000003"}}]]}]},"c":{"value":[1, 2]},"d":{"error":{"disabled":{"task":"app::t"}}}}}"#;
+
+#[test]
+fn an_envelope_with_inputs_decodes() {
+    let envelope = Envelope::decode(V1_INPUTS.as_bytes()).unwrap();
+    let jobs: Vec<String> = envelope.input_jobs().iter().map(ToString::to_string).collect();
+    let last_digits: Vec<&str> = jobs.iter().map(|job| &job[job.len() - 1..]).collect();
+    assert_eq!(last_digits, ["1", "2", "3"]);
+    assert_eq!(envelope.args.get(), r#"{"title":"x"}"#);
+}
+
 #[test]
 fn a_short_envelope_of_version_1_decodes() {
     let envelope = Envelope::decode(V1_SHORT.as_bytes()).unwrap();
@@ -37,7 +49,7 @@ fn a_full_envelope_of_version_1_decodes() {
 
 #[test]
 fn an_envelope_is_written_as_the_bytes_say() {
-    for golden in [V1_SHORT, V1_FULL] {
+    for golden in [V1_SHORT, V1_FULL, V1_INPUTS] {
         let written = Envelope::decode(golden.as_bytes()).unwrap().encode();
         assert_eq!(String::from_utf8_lossy(written.as_slice()), golden);
     }

@@ -5,6 +5,7 @@ mod calls;
 mod errors;
 mod filled_in;
 mod methods;
+mod nested;
 mod options;
 mod parameters;
 
