@@ -21,7 +21,6 @@ fn main() {
     let _ = double(name());
     let _ = sum(gather([name()]));
     let _ = sum(gather_results([double(1)]));
-    let _ = double(double(name().await));
     double(sum(gather([async_number()]))).call();
 }
 
