@@ -144,7 +144,7 @@ impl<T> Handle<T> {
         Ok(outcomes.first().copied().unwrap_or(CancelOutcome::Unknown))
     }
 
-    fn client(&self) -> Result<Option<Client>, JobError> {
+    pub(crate) fn client(&self) -> Result<Option<Client>, JobError> {
         match &self.source {
             HandleSource::Store(client) | HandleSource::Ignored(client) => Ok(Some(client.clone())),
             HandleSource::Known(_) => Ok(None),

@@ -34,6 +34,7 @@ mod source;
 mod state;
 mod task;
 mod trace;
+mod wait;
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -63,5 +64,6 @@ pub use task::{
     registry,
 };
 pub use trace::{InvalidTraceParent, TraceParent};
+pub use wait::{as_completed, map, map_within};
 
 pub use taskmacro::{on_start, register_task, task, test};
