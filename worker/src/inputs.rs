@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use taskcore::broker::{BrokerError, Delivery, Verdict};
-use taskcore::{Client, Envelope, Failure, FailureKind, error_chain};
+use taskcore::{Client, Envelope, Failure, FailureKind, NoArgument, error_chain};
 
 use crate::report;
 
@@ -34,7 +34,8 @@ pub(crate) async fn args<'a>(
     };
     match envelope.full_args(&found) {
         Ok(args) => Ok(Cow::Owned(args.into_bytes().into())),
-        Err(error) => {
+        Err(NoArgument::NoFailure(_)) => Err(Verdict::Cancelled),
+        Err(NoArgument::Failed(error)) => {
             // Not a failure of kind `Input`, which a replay passes over: this job is the one to replay.
             Err(Verdict::Failed { failure: failed(delivery, error.to_string()) })
         }
