@@ -232,11 +232,11 @@ pub(in crate::sqlite) static MENDED: Bulk = Bulk::new(
      SELECT seq FROM mended",
 );
 
-/// As a replay does, but for the due time: a job that never ran still has its own.
+/// What never ran has nothing else to go back to; its due time and its time to expire hold.
 pub(in crate::sqlite) static REVIVE: Bulk = Bulk::new(
     "WITH input (seq) AS",
     1,
-    "UPDATE hereafter_job SET failure = NULL, expires_at = NULL
+    "UPDATE hereafter_job SET failure = NULL
      WHERE seq IN (SELECT seq FROM input)",
 );
 
