@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use taskcore::Clock;
-use taskcore::QueueName;
 use taskcore::broker::{
-    Broker, BrokerError, Capabilities, Connection, Delivery, Depth, Enqueued, Extended, Maintain,
-    NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
+    Broker, BrokerError, Cancelled, Capabilities, Connection, Cursor, Delivery, Depth, Enqueued,
+    Extended, Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
 };
+use taskcore::{Clock, JobId, QueueName};
 use tokio_util::sync::CancellationToken;
 
+use crate::ended::IdLog;
 use crate::error::Refusal;
+use crate::signal::Signal;
 use crate::state::State;
 use crate::store::Store;
 use taskcore::broker::millis::later;
@@ -38,6 +39,9 @@ impl MemoryBroker {
         max_envelope: 256 * 1024 * 1024,
         due_resolution: Duration::from_millis(1),
     };
+
+    /// From the contracts of `finished` and `cancelled`.
+    const MAX_IDS: usize = 10_000;
 
     /// An empty store, by the system's clock.
     #[must_use]
@@ -78,9 +82,28 @@ impl MemoryBroker {
         Ok(&self.store)
     }
 
-    /// Fires when this connection is closed.
-    pub(crate) fn closed(&self) -> &CancellationToken {
-        &self.closed
+    /// What a log holds after a cursor, waiting for its bell at most so long for the first.
+    pub(crate) async fn read(
+        &self,
+        bell: &Signal,
+        log: fn(&State) -> &IdLog,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<(Vec<JobId>, Cursor), BrokerError> {
+        let store = self.open()?;
+        let Some(Cursor(from)) = after else {
+            return Ok((Vec::new(), Cursor(store.step(|state, _| log(state).next()))));
+        };
+        let over_ms = later(store.clock.now_ms(), wait);
+        let mut rings = bell.listen();
+        loop {
+            let (ids, next) = store.step(|state, _| log(state).since(from, Self::MAX_IDS));
+            let is_over = store.clock.now_ms() >= over_ms || self.closed.is_cancelled();
+            if is_over || !ids.is_empty() {
+                return Ok((ids, Cursor(next)));
+            }
+            rings.wait(&store.clock, over_ms, [&self.closed; 2]).await;
+        }
     }
 
     fn check_limits(batch: &[NewJob]) -> Result<(), Refusal> {
@@ -151,6 +174,16 @@ impl Broker for MemoryBroker {
         lease: Duration,
     ) -> Result<Vec<Extended>, BrokerError> {
         self.step(|state, now_ms| state.extend(receipts, lease, now_ms))
+    }
+
+    async fn cancelled(
+        &self,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Cancelled, BrokerError> {
+        let store = self.open()?;
+        let (ids, next) = self.read(&store.cancels, |state| &state.cancelled, after, wait).await?;
+        Ok(Cancelled { ids, next })
     }
 
     async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError> {

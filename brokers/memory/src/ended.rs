@@ -1,4 +1,4 @@
-//! What stays of jobs when nothing else does: [`EndLog`] and [`Forgotten`].
+//! What stays of jobs when nothing else does: [`IdLog`] and [`Forgotten`].
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
@@ -7,14 +7,14 @@ use taskcore::JobId;
 
 use taskcore::broker::millis::later;
 
-/// The ids of the jobs that ended last, numbered. Bounded: it feeds a hint.
+/// The ids of the jobs to which something happened last, numbered. Bounded: it feeds a hint.
 #[derive(Debug, Default)]
-pub(crate) struct EndLog {
+pub(crate) struct IdLog {
     first: i64,
     ids: VecDeque<JobId>,
 }
 
-impl EndLog {
+impl IdLog {
     /// 4 MiB of ids; a reader that falls further behind looks its jobs up.
     const CAPACITY: usize = 1 << 18;
 
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_fell_behind_goes_on_with_the_oldest_end_still_known() {
-        let mut log = EndLog::default();
-        let ids: Vec<_> = (0..EndLog::CAPACITY + 3).map(|_| JobId::new()).collect();
+        let mut log = IdLog::default();
+        let ids: Vec<_> = (0..IdLog::CAPACITY + 3).map(|_| JobId::new()).collect();
         ids.iter().for_each(|id| log.push(*id));
         assert_eq!(log.since(0, 2), (ids[3..5].to_vec(), 5));
         assert_eq!(log.since(5, 1), (ids[5..6].to_vec(), 6));

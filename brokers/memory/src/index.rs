@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use taskcore::broker::{Depth, JobState};
 use taskcore::{JobId, Priority, QueueName};
 
-use crate::job::{Job, Phase};
+use crate::job::{Ending, Job, Phase};
 use taskcore::broker::millis::timestamp;
 
 /// A time in milliseconds, then a number that makes it unique.
@@ -21,7 +21,8 @@ pub(crate) struct Index {
     pub(crate) leases: BTreeMap<At, JobId>,
     /// Jobs that may still expire.
     pub(crate) expiring: BTreeMap<At, JobId>,
-    /// Final jobs that are not kept for ever, by when they are pruned.
+    /// Final jobs that are not kept for ever and that no job may still read, by when they are
+    /// pruned.
     pub(crate) forgetting: BTreeMap<At, JobId>,
 }
 
@@ -34,6 +35,7 @@ pub(crate) struct Queue {
     pub(crate) ready: BTreeMap<Turn, JobId>,
     /// By due time.
     pub(crate) scheduled: BTreeMap<At, JobId>,
+    blocked: u64,
     running: u64,
     failed: u64,
 }
@@ -66,6 +68,7 @@ impl Index {
         let queue = &mut self.queues[job.queue];
         match &job.phase {
             Phase::Scheduled => drop(queue.scheduled.insert((job.due_ms, job.seq), job.id)),
+            Phase::Blocked { .. } => queue.blocked += 1,
             Phase::Ready => drop(queue.ready.insert(Turn::of(job), job.id)),
             Phase::Running { ends_ms, .. } => {
                 queue.running += 1;
@@ -73,13 +76,23 @@ impl Index {
             }
             Phase::Final(ending) => {
                 queue.failed += u64::from(ending.state == JobState::Failed);
-                if let Some(forget_ms) = ending.forget_ms {
-                    self.forgetting.insert((forget_ms, job.seq), job.id);
-                }
+                self.list_for_pruning(job);
             }
         }
-        if let (Phase::Scheduled | Phase::Ready, Some(expires_ms)) = (&job.phase, job.expires_ms) {
+        if let (Phase::Scheduled | Phase::Blocked { .. } | Phase::Ready, Some(expires_ms)) =
+            (&job.phase, job.expires_ms)
+        {
             self.expiring.insert((expires_ms, job.seq), job.id);
+        }
+    }
+
+    /// Lists a final job among those to prune, unless another one may still read it.
+    pub(crate) fn list_for_pruning(&mut self, job: &Job) {
+        let Phase::Final(Ending { forget_ms: Some(forget_ms), .. }) = &job.phase else { return };
+        if job.dependants.is_empty() {
+            self.forgetting.insert((*forget_ms, job.seq), job.id);
+        } else {
+            self.forgetting.remove(&(*forget_ms, job.seq));
         }
     }
 
@@ -87,6 +100,7 @@ impl Index {
         let queue = &mut self.queues[job.queue];
         match &job.phase {
             Phase::Scheduled => drop(queue.scheduled.remove(&(job.due_ms, job.seq))),
+            Phase::Blocked { .. } => queue.blocked -= 1,
             Phase::Ready => drop(queue.ready.remove(&Turn::of(job))),
             Phase::Running { ends_ms, .. } => {
                 queue.running -= 1;
@@ -112,6 +126,7 @@ impl Queue {
             is_paused: false,
             ready: BTreeMap::new(),
             scheduled: BTreeMap::new(),
+            blocked: 0,
             running: 0,
             failed: 0,
         }
@@ -120,7 +135,7 @@ impl Queue {
     /// Whether `queues list` shows it.
     pub(crate) fn is_in_use(&self) -> bool {
         let waiting = self.ready.len() + self.scheduled.len();
-        self.is_paused || waiting > 0 || self.running > 0 || self.failed > 0
+        self.is_paused || waiting > 0 || self.blocked > 0 || self.running > 0 || self.failed > 0
     }
 
     /// Its counts. Jobs that are due must have been promoted.
@@ -129,7 +144,7 @@ impl Queue {
             queue: self.name.clone(),
             ready: Some(self.ready.len() as u64),
             scheduled: Some(self.scheduled.len() as u64),
-            blocked: Some(0),
+            blocked: Some(self.blocked),
             running: Some(self.running),
             failed: Some(self.failed),
             oldest_ready: self.oldest_ready_ms().map(timestamp),

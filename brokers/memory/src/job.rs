@@ -1,11 +1,13 @@
 //! [`Job`]: what is stored.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use taskcore::broker::{Delivery, JobRecord, JobState, Outcome, Receipt};
-use taskcore::{Failure, JobId, Payload, Priority, QueueName};
+use taskcore::broker::{Delivery, Input, JobRecord, JobState, Outcome, Receipt};
+use taskcore::{Failure, FailureKind, JobError, JobId, Payload, Priority, QueueName};
 
+use crate::inputs::Dependant;
 use taskcore::broker::millis::timestamp;
 
 #[derive(Debug)]
@@ -30,6 +32,10 @@ pub(crate) struct Job {
     pub(crate) failure: Option<Box<Failure>>,
     /// The number of its latest lease; 0 before the first.
     pub(crate) lease: u64,
+    /// The jobs that it waits for or may read; empty once it will not read them any more.
+    pub(crate) inputs: Vec<Input>,
+    /// The jobs that may still read its outcome, by their `seq`. It is kept for them.
+    pub(crate) dependants: BTreeMap<u64, Dependant>,
     pub(crate) phase: Phase,
 }
 
@@ -37,9 +43,23 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) enum Phase {
     Scheduled,
+    /// Waits for so many of its inputs.
+    Blocked {
+        open: u32,
+    },
     Ready,
-    Running { ends_ms: i64, is_begun: bool },
+    Running {
+        ends_ms: i64,
+        is_begun: bool,
+    },
     Final(Ending),
+}
+
+impl Phase {
+    /// Of a job that nothing but its due time holds back.
+    pub(crate) fn waiting(due_ms: i64, now_ms: i64) -> Self {
+        if due_ms > now_ms { Self::Scheduled } else { Self::Ready }
+    }
 }
 
 #[derive(Debug)]
@@ -57,10 +77,34 @@ impl Job {
     pub(crate) fn state(&self, now_ms: i64) -> JobState {
         match &self.phase {
             Phase::Scheduled if self.due_ms > now_ms => JobState::Scheduled,
+            Phase::Blocked { .. } => JobState::Blocked,
             Phase::Scheduled | Phase::Ready => JobState::Ready,
             Phase::Running { .. } => JobState::Running,
             Phase::Final(ending) => ending.state,
         }
+    }
+
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.phase, Phase::Final(_))
+    }
+
+    /// Whether this is the final state of the job.
+    pub(crate) fn is_in(&self, state: JobState) -> bool {
+        matches!(&self.phase, Phase::Final(ending) if ending.state == state)
+    }
+
+    /// Whether it is the job's input that has to be replayed.
+    pub(crate) fn is_failed_by_input(&self) -> bool {
+        let is_by_input = |failure: &Failure| failure.kind == FailureKind::Input;
+        self.is_in(JobState::Failed) && self.failure.as_deref().is_some_and(is_by_input)
+    }
+
+    /// Why an ended job has no result; `None` if it has one or may still get one.
+    pub(crate) fn error(&self) -> Option<JobError> {
+        if self.is_in(JobState::Done) {
+            return None;
+        }
+        self.outcome()?.error()
     }
 
     pub(crate) fn delivery(&self, queue: QueueName) -> Delivery {
@@ -109,7 +153,7 @@ impl Job {
             due_at: timestamp(self.due_ms),
             started_at: self.started_ms.map(timestamp),
             finished_at: ending.map(|ending| timestamp(ending.at_ms)),
-            waits_for: 0,
+            waits_for: if let Phase::Blocked { open } = self.phase { open } else { 0 },
             worker: self.worker.as_deref().map(str::to_owned),
             failure: self.failure.as_deref().cloned(),
             envelope: self.envelope.clone(),

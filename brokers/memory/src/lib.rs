@@ -17,16 +17,19 @@
 //! ```
 //!
 //! Read it in this order: `job` (what is stored), `index` (where each job is found), `state`
-//! (the state machine: plain functions of a state and a time), `upkeep`, `store` (lock, clock
-//! and bells around it), and `broker`.
+//! (the state machine: plain functions of a state and a time), `inputs` (jobs that wait for
+//! others), `upkeep`, `store` (lock, clock and bells around it), and `broker`.
 
 mod broker;
+mod cancel;
 mod connect;
 mod ended;
 mod error;
 mod index;
+mod inputs;
 mod job;
 mod operate;
+mod replay;
 mod results;
 mod signal;
 mod state;

@@ -10,7 +10,7 @@ use taskcore::broker::{
 use taskcore::{JobId, QueueName};
 
 use crate::broker::MemoryBroker;
-use crate::job::{Job, Phase};
+use crate::job::Job;
 use crate::state::State;
 use taskcore::broker::millis::timestamp;
 
@@ -23,9 +23,9 @@ impl Operate for MemoryBroker {
     async fn cancel(
         &self,
         ids: &[JobId],
-        _: CancelScope,
+        scope: CancelScope,
     ) -> Result<Vec<CancelOutcome>, BrokerError> {
-        self.step(|state, now_ms| ids.iter().map(|id| state.cancel(*id, now_ms)).collect())
+        self.step(|state, now_ms| state.cancel(ids, scope, now_ms))
     }
 
     async fn replay(&self, filter: &JobFilter) -> Result<Vec<JobId>, BrokerError> {
@@ -108,23 +108,8 @@ impl State {
         jobs.into_iter().map(|job| job.record(name(job), now_ms)).collect()
     }
 
-    fn replay(&mut self, filter: &JobFilter, now_ms: i64) -> Vec<JobId> {
-        let filter = JobFilter { states: vec![JobState::Failed], ..filter.clone() };
-        let ids = self.oldest_matching(&filter, now_ms);
-        for id in &ids {
-            self.change(*id, |job| {
-                (job.failures, job.losses, job.recoveries) = (0, 0, 0);
-                (job.failure, job.started_ms, job.worker) = (None, None, None);
-                job.expires_ms = None;
-                job.due_ms = now_ms;
-                job.phase = Phase::Ready;
-            });
-        }
-        ids
-    }
-
     fn purge(&mut self, filter: &JobFilter, now_ms: i64) -> u64 {
-        let ids = self.oldest_matching(filter, now_ms);
+        let ids = oldest(self.matching(filter, now_ms), filter);
         let idle: Vec<_> =
             ids.into_iter().filter(|id| self.job(*id).state(now_ms) != JobState::Running).collect();
         for id in &idle {
@@ -133,14 +118,7 @@ impl State {
         idle.len() as u64
     }
 
-    fn oldest_matching(&self, filter: &JobFilter, now_ms: i64) -> Vec<JobId> {
-        let mut jobs = self.matching(filter, now_ms);
-        jobs.sort_unstable_by_key(|job| job.seq);
-        jobs.truncate(limit(filter));
-        jobs.into_iter().map(|job| job.id).collect()
-    }
-
-    fn matching(&self, filter: &JobFilter, now_ms: i64) -> Vec<&Job> {
+    pub(crate) fn matching(&self, filter: &JobFilter, now_ms: i64) -> Vec<&Job> {
         let Ok(queue) =
             filter.queue.as_ref().map(|name| self.index.find(name).ok_or(())).transpose()
         else {
@@ -163,6 +141,13 @@ impl State {
             None => self.jobs.values().map(AsRef::as_ref).filter(is_match).collect(),
         }
     }
+}
+
+/// The ids of the oldest of these jobs, in order of creation, up to the limit of the filter.
+pub(crate) fn oldest(mut jobs: Vec<&Job>, filter: &JobFilter) -> Vec<JobId> {
+    jobs.sort_unstable_by_key(|job| job.seq);
+    jobs.truncate(limit(filter));
+    jobs.into_iter().map(|job| job.id).collect()
 }
 
 fn limit(filter: &JobFilter) -> usize {

@@ -8,10 +8,6 @@ use taskcore::broker::{BrokerError, Cursor, Finished, Lookup, ResultStore};
 
 use crate::broker::MemoryBroker;
 use crate::state::State;
-use taskcore::broker::millis::later;
-
-/// From the contract of `finished`.
-const MAX_IDS: usize = 10_000;
 
 #[async_trait]
 impl ResultStore for MemoryBroker {
@@ -25,20 +21,8 @@ impl ResultStore for MemoryBroker {
         wait: Duration,
     ) -> Result<Finished, BrokerError> {
         let store = self.open()?;
-        let Some(Cursor(from)) = after else {
-            let next = store.step(|state, _| state.ended.next());
-            return Ok(Finished { ids: Vec::new(), next: Cursor(next) });
-        };
-        let over_ms = later(store.clock.now_ms(), wait);
-        let mut ends = store.ends.listen();
-        loop {
-            let (ids, next) = store.step(|state, _| state.ended.since(from, MAX_IDS));
-            let is_over = store.clock.now_ms() >= over_ms || self.closed().is_cancelled();
-            if is_over || !ids.is_empty() {
-                return Ok(Finished { ids, next: Cursor(next) });
-            }
-            ends.wait(&store.clock, over_ms, [self.closed(); 2]).await;
-        }
+        let (ids, next) = self.read(&store.ends, |state| &state.ended, after, wait).await?;
+        Ok(Finished { ids, next })
     }
 }
 

@@ -1,17 +1,18 @@
 //! [`State`]: the state machine of the contract, as plain functions of a state and a time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use taskcore::broker::{
-    CancelOutcome, Delivery, Enqueued, Extended, JobState, Keep, NewJob, Receipt, Reserve, Settled,
-    Settlement, Verdict,
+    Delivery, Enqueued, Extended, JobState, Keep, NewJob, Receipt, Reserve, Settled, Settlement,
+    Verdict,
 };
-use taskcore::{JobId, Payload, QueueName, TaskOptions};
+use taskcore::{Failure, JobId, Payload, QueueName};
 
-use crate::ended::{EndLog, Forgotten};
+use crate::ended::{Forgotten, IdLog};
 use crate::index::Index;
+use crate::inputs::{End, Found};
 use crate::job::{Ending, Job, Lease, Phase};
 use taskcore::broker::millis::{due_ms, later};
 
@@ -20,22 +21,22 @@ use taskcore::broker::millis::{due_ms, later};
 pub(crate) struct State {
     pub(crate) jobs: HashMap<JobId, Box<Job>>,
     pub(crate) index: Index,
-    pub(crate) ended: EndLog,
+    /// The jobs that became final.
+    pub(crate) ended: IdLog,
+    /// The jobs that were cancelled while they ran.
+    pub(crate) cancelled: IdLog,
     pub(crate) forgotten: Forgotten,
+    /// What this step has not told yet to the jobs that wait; empty between steps.
+    pub(crate) ends: VecDeque<End>,
     seq: u64,
     lease: u64,
     /// Counts the steps that may have made work for a waiting `reserve`.
-    work: u64,
+    work: i64,
 }
 
 impl State {
-    /// Changes whenever a job became final.
-    pub(crate) fn ends(&self) -> i64 {
-        self.ended.next()
-    }
-
     /// Changes whenever a waiting `reserve` should look again.
-    pub(crate) fn work(&self) -> u64 {
+    pub(crate) fn work(&self) -> i64 {
         self.work
     }
 
@@ -51,9 +52,12 @@ impl State {
         }
         let due_ms = due_ms(new.due, now_ms);
         self.seq += 1;
+        let seq = self.seq;
+        let Found { inputs, open, error } = self.attach(new, seq);
+        let is_blocked = open > 0 || error.is_some();
         let job = Job {
             id: new.id,
-            seq: self.seq,
+            seq,
             queue: self.index.place(&new.queue),
             task: new.task.clone(),
             priority: new.priority,
@@ -68,11 +72,21 @@ impl State {
             recoveries: 0,
             failure: None,
             lease: 0,
-            phase: if due_ms > now_ms { Phase::Scheduled } else { Phase::Ready },
+            inputs,
+            dependants: BTreeMap::new(),
+            phase: if is_blocked {
+                Phase::Blocked { open }
+            } else {
+                Phase::waiting(due_ms, now_ms)
+            },
         };
         self.index.add(&job);
         self.jobs.insert(job.id, Box::new(job));
-        self.work += 1;
+        self.work += i64::from(!is_blocked);
+        if let Some(error) = error {
+            let failure = Failure::of_input(new.id, new.task.to_string(), &error);
+            self.fail(new.id, failure, now_ms);
+        }
         Enqueued::Stored
     }
 
@@ -175,10 +189,12 @@ impl State {
     }
 
     fn complete(&mut self, id: JobId, result: Option<Payload>, keep: Keep, now_ms: i64) {
-        match keep {
-            Keep::For(span) => self.finish(id, JobState::Done, result, Some(span), now_ms),
-            Keep::Nothing => self.forget(id, now_ms),
-        }
+        let keep = match keep {
+            Keep::For(span) => span,
+            Keep::Nothing if self.job(id).dependants.is_empty() => return self.forget(id, now_ms),
+            Keep::Nothing => Duration::ZERO,
+        };
+        self.finish(id, JobState::Done, result, Some(keep), now_ms);
     }
 
     pub(crate) fn extend(
@@ -208,17 +224,6 @@ impl State {
         }
     }
 
-    pub(crate) fn cancel(&mut self, id: JobId, now_ms: i64) -> CancelOutcome {
-        let Some(job) = self.jobs.get(&id) else { return CancelOutcome::Unknown };
-        let outcome = match &job.phase {
-            Phase::Scheduled | Phase::Ready => CancelOutcome::Prevented,
-            Phase::Running { .. } => CancelOutcome::Signalled,
-            Phase::Final(_) => return CancelOutcome::TooLate,
-        };
-        self.finish(id, JobState::Cancelled, None, Some(TaskOptions::KEEP_RESULT), now_ms);
-        outcome
-    }
-
     /// The job of a lease that is current and has not ended.
     fn held(&mut self, lease: Lease, now_ms: i64) -> Option<&mut Job> {
         let job = self.jobs.get_mut(&lease.job)?;
@@ -245,6 +250,7 @@ impl State {
             job.phase = Phase::Final(Ending { state, at_ms: now_ms, forget_ms, result });
         });
         self.ended.push(id);
+        self.note_end(id);
     }
 
     /// Deletes a job now, and remembers its id for a while.
@@ -253,12 +259,13 @@ impl State {
             self.index.remove(&job);
             self.forgotten.push(id, now_ms);
             self.ended.push(id);
+            self.note_deletion(job);
         }
     }
 
     /// Changes a job and lists it anew.
     pub(crate) fn change(&mut self, id: JobId, change: impl FnOnce(&mut Job)) -> &mut Job {
-        let job = self.jobs.get_mut(&id).expect("a listed job is stored");
+        let job = self.jobs.get_mut(&id).expect(LISTED);
         self.index.remove(job);
         change(job);
         self.index.add(job);
@@ -269,10 +276,12 @@ impl State {
     }
 
     pub(crate) fn job(&self, id: JobId) -> &Job {
-        self.jobs.get(&id).expect("a listed job is stored")
+        self.jobs.get(&id).expect(LISTED)
     }
 
     pub(crate) fn note_work(&mut self) {
         self.work += 1;
     }
 }
+
+const LISTED: &str = "a listed job is stored";

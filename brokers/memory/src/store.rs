@@ -16,27 +16,39 @@ pub(crate) struct Store {
     pub(crate) work: Signal,
     /// Rings when a job became final.
     pub(crate) ends: Signal,
+    /// Rings when a running job was cancelled.
+    pub(crate) cancels: Signal,
 }
 
 impl Store {
     pub(crate) fn new(clock: Clock) -> Self {
         let state = Mutex::new(State::default());
-        Self { clock, state, work: Signal::default(), ends: Signal::default() }
+        Self {
+            clock,
+            state,
+            work: Signal::default(),
+            ends: Signal::default(),
+            cancels: Signal::default(),
+        }
     }
 
-    /// Runs one atomic step, then rings for what it changed.
+    /// Runs one atomic step, with what it means for the jobs that wait, then rings for what it
+    /// changed.
     pub(crate) fn step<T>(&self, step: impl FnOnce(&mut State, i64) -> T) -> T {
         let mut state = self.lock();
-        let (ends, work) = (state.ends(), state.work());
+        let changes = |state: &State| [state.work(), state.ended.next(), state.cancelled.next()];
+        let before = changes(&state);
         // Read under the lock, so that times in the store never run backwards.
-        let answer = step(&mut state, self.clock.now_ms());
-        let (has_ends, has_work) = (state.ends() != ends, state.work() != work);
+        let now_ms = self.clock.now_ms();
+        let answer = step(&mut state, now_ms);
+        state.pass_ends_on(now_ms);
+        let after = changes(&state);
         drop(state);
-        if has_ends {
-            self.ends.ring();
-        }
-        if has_work {
-            self.work.ring();
+        let bells = [&self.work, &self.ends, &self.cancels];
+        for (bell, (before, after)) in bells.into_iter().zip(before.into_iter().zip(after)) {
+            if before != after {
+                bell.ring();
+            }
         }
         answer
     }

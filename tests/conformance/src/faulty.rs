@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use taskcore::QueueName;
 use taskcore::broker::{
-    Broker, BrokerError, Capabilities, Delivery, Depth, Enqueued, Extended, Maintain, NewJob,
-    Receipt, Reserve, Settled, Settlement, Upkeep,
+    Broker, BrokerError, Cancelled, Capabilities, Cursor, Delivery, Depth, Enqueued, Extended,
+    Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
 };
 
 /// Wraps a broker and spoils those of its calls that the test names.
@@ -51,6 +51,8 @@ pub enum Operation {
     Settle,
     /// [`Broker::extend`].
     Extend,
+    /// [`Broker::cancelled`].
+    Cancelled,
     /// [`Broker::maintain`].
     Maintain,
     /// [`Broker::depth`].
@@ -192,6 +194,14 @@ impl Broker for Faulty {
         lease: Duration,
     ) -> Result<Vec<Extended>, BrokerError> {
         self.spoil(Operation::Extend, self.broker.extend(receipts, lease)).await
+    }
+
+    async fn cancelled(
+        &self,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Cancelled, BrokerError> {
+        self.spoil(Operation::Cancelled, self.broker.cancelled(after, wait)).await
     }
 
     async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError> {

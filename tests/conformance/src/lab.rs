@@ -201,6 +201,7 @@ impl<'h> Lab<'h> {
 pub(crate) struct Counts {
     pub(crate) ready: u64,
     pub(crate) scheduled: u64,
+    pub(crate) blocked: u64,
     pub(crate) running: u64,
     pub(crate) failed: u64,
 }
@@ -211,6 +212,7 @@ impl Counts {
         Self {
             ready: known(depth.ready),
             scheduled: known(depth.scheduled),
+            blocked: known(depth.blocked),
             running: known(depth.running),
             failed: known(depth.failed),
         }
@@ -222,6 +224,10 @@ impl Counts {
 
     pub(crate) fn scheduled(count: usize) -> Self {
         Self { scheduled: count as u64, ..Self::default() }
+    }
+
+    pub(crate) fn blocked(count: usize) -> Self {
+        Self { blocked: count as u64, ..Self::default() }
     }
 
     pub(crate) fn running(count: usize) -> Self {

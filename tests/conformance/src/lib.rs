@@ -60,6 +60,7 @@ mod faulty;
 mod harness;
 mod lab;
 mod suite;
+mod waiting;
 
 pub mod cases;
 

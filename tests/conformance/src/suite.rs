@@ -25,6 +25,19 @@ macro_rules! __cases {
     ($($mode:tt)*) => {
         $crate::__expand! {
             $($mode)*
+            cancelled {
+                once [
+                    cancelled_waits_no_longer_than_asked
+                    cancelled_answers_at_most_ten_thousand_ids_and_goes_on
+                    close_ends_a_cancelled_that_waits
+                ]
+                batched [
+                    without_a_cursor_cancelled_answers_at_once_with_the_position_of_now
+                    cancelled_names_the_running_jobs_that_were_cancelled
+                    cancelled_names_running_inputs_that_were_cancelled_with_their_job
+                    a_waiting_cancelled_answers_when_a_job_is_cancelled
+                ]
+            }
             connection {
                 once [
                     a_broker_has_a_short_lower_case_name
@@ -50,6 +63,8 @@ macro_rules! __cases {
                     upkeeps_at_the_same_time_reclaim_each_job_once
                     replays_at_the_same_time_replay_each_job_once
                     jobs_stored_while_others_are_reserved_are_all_done_once
+                    the_last_inputs_that_end_at_the_same_time_release_once
+                    a_job_that_is_stored_while_its_input_ends_can_run
                 ]
                 batched []
             }
@@ -68,6 +83,85 @@ macro_rules! __cases {
                     an_id_stays_taken_for_ten_minutes_when_the_outcome_was_pruned_before
                     jobs_outlive_the_connection_that_stored_them
                     a_stored_job_is_seen_by_every_connection
+                ]
+            }
+            inputs {
+                once [
+                    a_fan_in_of_hundreds_is_released_once
+                    a_failure_goes_down_a_chain_of_thousands
+                    a_batch_with_a_failure_fails_a_job_that_needs_all_of_it
+                ]
+                batched [
+                    a_job_is_blocked_until_all_its_inputs_are_done
+                    one_batch_of_verdicts_releases_all_that_waited_for_it
+                    a_stale_verdict_releases_nothing
+                    an_input_that_runs_again_releases_nothing
+                    inputs_may_come_in_the_same_batch
+                    an_input_that_is_done_already_is_not_waited_for
+                    a_diamond_runs_from_its_source_to_its_sink
+                    a_chain_runs_in_order
+                    a_released_job_that_is_due_later_is_scheduled
+                    a_blocked_job_is_never_handed_out
+                    a_released_job_comes_in_the_order_of_its_due_time
+                    a_waiting_reserve_gets_a_job_whose_inputs_ended
+                    a_tolerant_job_waits_for_the_end_of_its_inputs_and_runs
+                    a_tolerant_job_does_not_wait_for_what_has_no_result
+                    each_input_is_tolerated_on_its_own
+                    a_failed_input_fails_what_needs_it
+                    a_cancelled_input_fails_what_needs_it
+                    an_expired_input_fails_what_needs_it
+                    a_lost_input_fails_what_needs_it
+                    an_unknown_input_fails_the_job_as_it_is_stored
+                    an_input_that_had_failed_before_fails_the_job_as_it_is_stored
+                    a_failure_goes_all_the_way_and_names_its_root
+                    a_job_that_failed_because_of_an_input_is_final
+                    finished_names_an_input_before_what_failed_because_of_it
+                    repeating_a_batch_with_inputs_changes_nothing
+                    blocked_jobs_are_counted_and_listed
+                ]
+            }
+            inputs_ended {
+                once [
+                    a_cancel_goes_up_a_chain_of_thousands
+                    a_job_that_failed_because_of_an_input_is_not_replayed_itself
+                ]
+                batched [
+                    a_blocked_job_can_be_cancelled
+                    inputs_that_were_made_for_a_cancelled_job_are_cancelled
+                    inputs_that_were_not_made_for_a_cancelled_job_stay
+                    an_input_that_another_job_waits_for_stays
+                    an_input_that_only_ended_jobs_shared_is_cancelled_with_its_owner
+                    an_input_shared_by_jobs_that_are_cancelled_together_goes_with_them
+                    of_a_chain_that_is_cancelled_together_each_job_is_prevented
+                    cancelling_the_jobs_alone_leaves_their_inputs
+                    deleting_an_input_that_has_not_ended_fails_what_needs_it
+                    deleting_an_input_that_has_ended_changes_nothing
+                    jobs_may_be_deleted_together_with_their_inputs
+                    a_blocked_job_can_be_deleted
+                    replaying_an_input_blocks_again_what_had_failed_because_of_it
+                    a_revived_job_fails_again_with_its_input
+                    a_job_stays_failed_while_another_of_its_inputs_is
+                    replaying_an_input_leaves_jobs_that_failed_on_their_own
+                    a_job_that_is_replayed_with_its_input_waits_for_it
+                    a_blocked_job_waits_again_for_an_input_that_is_replayed
+                    a_blocked_job_expires
+                    a_job_that_is_released_after_its_time_expires
+                ]
+            }
+            inputs_kept {
+                once [
+                    inputs_that_are_kept_do_not_hold_up_upkeep
+                ]
+                batched [
+                    an_input_is_kept_until_what_waited_for_it_is_done
+                    an_input_that_keeps_nothing_is_kept_for_what_waits_for_it
+                    an_input_is_kept_for_a_failed_job_that_may_be_replayed
+                    an_input_is_kept_for_a_job_that_another_input_failed
+                    an_input_is_kept_until_the_last_of_many_has_ended
+                    cancelled_expired_and_deleted_jobs_keep_no_input
+                    an_input_keeps_its_own_retention
+                    an_input_that_was_done_before_is_kept_too
+                    an_input_without_a_result_is_kept_too
                 ]
             }
             inspect {

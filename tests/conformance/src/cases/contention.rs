@@ -9,6 +9,7 @@ use taskcore::broker::{
 
 use crate::harness::Harness;
 use crate::lab::*;
+use crate::waiting::*;
 
 /// How often a race is run; each is lost or won by chance.
 const ROUNDS: usize = 20;
@@ -220,4 +221,41 @@ fn settle_apart(
     let broker = lab.connection().broker;
     let batch = settlements(deliveries, verdict);
     tokio::spawn(async move { broker.settle(&batch).await.unwrap() })
+}
+
+/// Each sees the other's input open or ended; together they release the job, once.
+pub async fn the_last_inputs_that_end_at_the_same_time_release_once(harness: &dyn Harness) {
+    let Some(lab) = Lab::with_inputs(harness).await else { return };
+    let second = lab.second().await;
+    for _ in 0..ROUNDS {
+        let inputs = lab.leased(4).await;
+        let job = lab.store_one(waiting(jobs_of(&inputs).into_iter().map(needs))).await;
+        let calls = inputs.into_iter().enumerate().map(|(place, input)| {
+            let broker = [&lab, &second][place % 2].connection().broker;
+            let batch = settlements(&[input], &done());
+            tokio::spawn(async move { broker.settle(&batch).await.unwrap() })
+        });
+        for answer in futures::future::join_all(calls).await {
+            assert_eq!(answer.unwrap(), [Settled::Applied]);
+        }
+        lab.run_these(&[job]).await;
+        lab.reserve_all(0).await;
+    }
+}
+
+/// It finds its input open and waits, or ended and does not; it is never forgotten.
+pub async fn a_job_that_is_stored_while_its_input_ends_can_run(harness: &dyn Harness) {
+    let Some(lab) = Lab::with_inputs(harness).await else { return };
+    let second = lab.second().await;
+    for _ in 0..ROUNDS {
+        let inputs = lab.leased(3).await;
+        let jobs = jobs_of(&inputs).into_iter().map(|id| waiting([needs(id)])).collect::<Vec<_>>();
+        let (first, other) = (lab.connection().broker, second.connection().broker);
+        let (verdicts, batch) = (settlements(&inputs, &done()), jobs.clone());
+        let settle = tokio::spawn(async move { first.settle(&verdicts).await.unwrap() });
+        let enqueue = tokio::spawn(async move { other.enqueue(&batch).await.unwrap() });
+        assert_eq!(settle.await.unwrap(), [Settled::Applied; 3]);
+        assert_eq!(enqueue.await.unwrap(), [Enqueued::Stored; 3]);
+        lab.run_these(&ids_of(&jobs)).await;
+    }
 }

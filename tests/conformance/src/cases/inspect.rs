@@ -139,7 +139,7 @@ pub async fn depth_counts_the_jobs_of_each_queue_in_the_order_asked(harness: &dy
     let depths = lab.broker().depth(&asked).await.unwrap();
     let queues: Vec<_> = depths.iter().map(|depth| depth.queue.clone()).collect();
     assert_eq!(queues, asked);
-    let plain = Counts { ready: 3, scheduled: 4, running: 2, failed: 1 };
+    let plain = Counts { ready: 3, scheduled: 4, blocked: 0, running: 2, failed: 1 };
     let counts: Vec<_> = depths.iter().map(Counts::of).collect();
     assert_eq!(counts, [Counts::ready(2), plain, Counts::default(), Counts::ready(1)]);
 }

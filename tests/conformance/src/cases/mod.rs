@@ -4,9 +4,13 @@
 //! does not do what its name says. Those that take a batch size carry that many jobs in each
 //! call.
 
+pub mod cancelled;
 pub mod connection;
 pub mod contention;
 pub mod enqueue;
+pub mod inputs;
+pub mod inputs_ended;
+pub mod inputs_kept;
 pub mod inspect;
 pub mod lease;
 pub mod limits;

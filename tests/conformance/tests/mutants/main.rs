@@ -114,6 +114,64 @@ caught! {
         ReservesInTwoSteps by contention::reservers_at_the_same_time_get_different_jobs;
     reclaiming_without_a_look_at_the_lease_is_caught:
         ReclaimsAnything by lease::a_lease_that_goes_on_is_not_reclaimed [ONE];
+    ignoring_inputs_is_caught:
+        IgnoresInputs by inputs::a_blocked_job_is_never_handed_out [ONE];
+    releasing_when_the_first_input_ends_is_caught:
+        WaitsForOneInput by inputs::a_job_is_blocked_until_all_its_inputs_are_done [MANY];
+    releasing_before_the_verdict_is_caught:
+        ReleasesAtHandOut by inputs::a_job_is_blocked_until_all_its_inputs_are_done [ONE];
+    releasing_by_a_stale_verdict_is_caught:
+        ReleasesAtAnyVerdict by inputs::a_stale_verdict_releases_nothing [ONE];
+    releasing_by_a_retry_is_caught:
+        ReleasesAtAnyVerdict by inputs::an_input_that_runs_again_releases_nothing [ONE];
+    releasing_in_a_later_step_is_caught:
+        ReleasesByUpkeepOnly by
+            inputs::one_batch_of_verdicts_releases_all_that_waited_for_it [ONE];
+    releasing_before_the_due_time_is_caught:
+        IgnoresDueOfBlocked by inputs::a_released_job_that_is_due_later_is_scheduled [ONE];
+    forgetting_tolerance_is_caught:
+        ForgetsTolerance by
+            inputs::a_tolerant_job_waits_for_the_end_of_its_inputs_and_runs [ONE];
+    losing_a_failure_on_the_way_is_caught:
+        LosesTransitiveFailure by
+            inputs::a_failure_goes_all_the_way_and_names_its_root [MANY];
+    naming_no_root_is_caught:
+        NamesNoRoot by inputs::a_failed_input_fails_what_needs_it [ONE];
+    naming_ends_backwards_is_caught:
+        NamesEndsBackwards by
+            inputs::finished_names_an_input_before_what_failed_because_of_it [ONE];
+    counting_blocked_jobs_as_scheduled_is_caught:
+        CountsBlockedAsScheduled by inputs::blocked_jobs_are_counted_and_listed [ONE];
+    pruning_what_is_waited_for_is_caught:
+        PrunesInputsOfBlocked by
+            inputs_kept::an_input_that_keeps_nothing_is_kept_for_what_waits_for_it [ONE];
+    pruning_when_the_first_reader_ended_is_caught:
+        PrunesInputsOfTheFirst by
+            inputs_kept::an_input_is_kept_until_the_last_of_many_has_ended [ONE];
+    pruning_what_a_replay_needs_is_caught:
+        PrunesInputsOfFailed by
+            inputs_kept::an_input_is_kept_for_a_failed_job_that_may_be_replayed [ONE];
+    cancelling_shared_inputs_is_caught:
+        CancelsSharedInputs by inputs_ended::an_input_that_another_job_waits_for_stays [ONE];
+    cancelling_inputs_of_others_is_caught:
+        OwnsEveryInput by
+            inputs_ended::inputs_that_were_not_made_for_a_cancelled_job_stay [ONE];
+    ignoring_the_scope_of_a_cancel_is_caught:
+        IgnoresScope by inputs_ended::cancelling_the_jobs_alone_leaves_their_inputs [ONE];
+    replaying_without_reviving_is_caught:
+        ReplaysWithoutReviving by
+            inputs_ended::replaying_an_input_blocks_again_what_had_failed_because_of_it [ONE];
+    replaying_inputs_that_nobody_named_is_caught:
+        ReplaysByInput by
+            inputs_ended::a_job_that_failed_because_of_an_input_is_not_replayed_itself;
+    never_expiring_blocked_jobs_is_caught:
+        NeverExpiresBlocked by inputs_ended::a_blocked_job_expires [ONE];
+    forgetting_cancels_is_caught:
+        ForgetsCancels by
+            cancelled::cancelled_names_the_running_jobs_that_were_cancelled [ONE];
+    naming_old_cancels_again_is_caught:
+        StartsAtTheFirstCancel by
+            cancelled::without_a_cursor_cancelled_answers_at_once_with_the_position_of_now [ONE];
 }
 
 /// Runs a case against the sound broker, which must pass, and against the broken one.

@@ -1,5 +1,7 @@
 //! [`Mutant`]: the memory broker with one defect.
 
+mod inputs;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,10 +9,10 @@ use std::time::Duration;
 use taskbroker_memory::MemoryBroker;
 use taskconformance::{Harness, async_trait};
 use taskcore::broker::{
-    Broker, BrokerError, CancelOutcome, CancelScope, Capabilities, Connection, Cursor, Delivery,
-    Depth, Due, Enqueued, Extended, Finding, Finished, JobFilter, JobRecord, JobState, Keep,
-    Lookup, Maintain, NewJob, Operate, QueueStatus, Receipt, Reserve, ResultStore, Settled,
-    Settlement, Upkeep, Verdict,
+    Broker, BrokerError, CancelOutcome, CancelScope, Cancelled, Capabilities, Connection, Cursor,
+    Delivery, Depth, Due, Enqueued, Extended, Finding, Finished, Input, JobFilter, JobRecord,
+    JobState, Keep, Lookup, Maintain, NewJob, Operate, QueueStatus, Receipt, Reserve, ResultStore,
+    Settled, Settlement, Upkeep, Verdict,
 };
 use taskcore::{Clock, JobId, Priority, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +24,9 @@ pub(crate) enum Defect {
     AnswersOutOfOrder,
     BeginsAtOnce,
     CancelsOnlyWaiting,
+    CancelsSharedInputs,
     ConsumesResults,
+    CountsBlockedAsScheduled,
     CutsTexts,
     DeliversEarly,
     DeliversTwice,
@@ -30,37 +34,57 @@ pub(crate) enum Defect {
     ExtendsAnything,
     ExtendsNeighbours,
     FoldsQueueCase,
+    ForgetsCancels,
     ForgetsRelease,
+    ForgetsTolerance,
     HandsOutBackwards,
     IgnoresBudget,
+    IgnoresDueOfBlocked,
     IgnoresFence,
+    IgnoresInputs,
     IgnoresLeaseEnd,
     IgnoresPause,
     IgnoresPriority,
     IgnoresQueueLimit,
     IgnoresQueueOrder,
+    IgnoresScope,
     IgnoresWait,
     KnowsNoUnknownQueue,
     ListsOldestFirst,
     LosesTail,
+    LosesTransitiveFailure,
+    NamesEndsBackwards,
+    NamesNoRoot,
     NeverCloses,
     NeverExpires,
+    NeverExpiresBlocked,
+    OwnsEveryInput,
     PromotesByUpkeepOnly,
     PrunesEarly,
+    PrunesInputsOfBlocked,
+    PrunesInputsOfFailed,
+    PrunesInputsOfTheFirst,
     PurgesAll,
     ReadsEnvelopes,
     ReclaimsAnything,
     RecoversOnceLess,
     RecoversOnceMore,
+    ReleasesAtAnyVerdict,
+    ReleasesAtHandOut,
+    ReleasesByUpkeepOnly,
     ReleasesTwice,
     ReplaysBackwards,
+    ReplaysByInput,
+    ReplaysWithoutReviving,
     ReservesInTwoSteps,
     SettlesReclaimed,
     SharesItsEnd,
+    StartsAtTheFirstCancel,
     StartsAtTheFirstEnd,
     StoresDuplicates,
     StoresHalfABatch,
     SuspectsNobody,
+    WaitsForOneInput,
 }
 
 /// A store of mutants.
@@ -116,6 +140,10 @@ struct Notes {
     together: Vec<Vec<Receipt>>,
     /// Jobs that are due later, as the last upkeep left them.
     held_back: Vec<NewJob>,
+    /// The inputs of each job that has some.
+    inputs: HashMap<JobId, Vec<Input>>,
+    /// What stands in place of inputs.
+    gates: Vec<inputs::Gate>,
 }
 
 impl Mutant {
@@ -152,6 +180,7 @@ impl Mutant {
             }
             _ => {}
         }
+        self.spoil_inputs(&mut job);
         job
     }
 
@@ -317,7 +346,11 @@ impl Broker for Mutant {
             }
             _ => {}
         }
+        let wanted = jobs.len();
+        self.gate_inputs(&mut jobs);
         let mut answers = self.inner.broker.enqueue(&jobs).await?;
+        // Gates come first.
+        answers.drain(..jobs.len() - wanted);
         if self.has(Defect::StoresDuplicates) {
             for (job, answer) in jobs.iter().zip(&mut answers) {
                 let again = NewJob { id: JobId::new(), ..job.clone() };
@@ -340,6 +373,10 @@ impl Broker for Mutant {
         };
         self.spoil_deliveries(&mut deliveries).await?;
         self.note(&deliveries);
+        if self.has(Defect::ReleasesAtHandOut) {
+            let jobs: Vec<_> = deliveries.iter().map(|delivery| delivery.job).collect();
+            self.open_gates(&jobs).await?;
+        }
         if self.has(Defect::DropsInterrupted) && request.interrupt.is_cancelled() {
             deliveries.clear();
         }
@@ -359,6 +396,18 @@ impl Broker for Mutant {
             Defect::AnswersOutOfOrder => answers.sort_by_key(|answer| *answer == Settled::Stale),
             Defect::ReleasesTwice => self.release_again(batch).await?,
             Defect::SettlesReclaimed => self.settle_reclaimed(batch, &mut answers).await?,
+            Defect::ReleasesAtAnyVerdict => {
+                let jobs: Vec<_> = batch.iter().map(|settlement| settlement.job).collect();
+                self.open_gates(&jobs).await?;
+            }
+            Defect::PrunesInputsOfTheFirst => {
+                self.delete_inputs(batch, |verdict| matches!(verdict, Verdict::Done { .. }))
+                    .await?;
+            }
+            Defect::PrunesInputsOfFailed => {
+                self.delete_inputs(batch, |verdict| matches!(verdict, Verdict::Failed { .. }))
+                    .await?;
+            }
             _ => {}
         }
         Ok(answers)
@@ -379,10 +428,20 @@ impl Broker for Mutant {
         Ok(answers)
     }
 
+    async fn cancelled(
+        &self,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Cancelled, BrokerError> {
+        self.spoil_cancelled(after, wait).await
+    }
+
     async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError> {
         let mut maintain = *maintain;
         match self.defect {
             Defect::IgnoresBudget => maintain.budget = std::num::NonZeroU32::MAX,
+            Defect::ReleasesByUpkeepOnly => self.open_gates_of_done().await?,
+            Defect::PrunesInputsOfBlocked => self.delete_all_inputs().await?,
             Defect::RecoversOnceMore => maintain.recovery_limit += 1,
             Defect::RecoversOnceLess => maintain.recovery_limit -= 1,
             Defect::PromotesByUpkeepOnly => {
@@ -406,6 +465,7 @@ impl Broker for Mutant {
                 depth.ready = depth.ready.filter(|count| *count > 0);
             }
         }
+        depths.iter_mut().for_each(|depth| self.spoil_depth(depth));
         Ok(depths)
     }
 
@@ -420,7 +480,8 @@ impl Broker for Mutant {
 #[async_trait]
 impl ResultStore for Mutant {
     async fn outcomes(&self, ids: &[JobId]) -> Result<Vec<Lookup>, BrokerError> {
-        let lookups = self.results().outcomes(ids).await?;
+        let mut lookups = self.results().outcomes(ids).await?;
+        lookups.iter_mut().for_each(|lookup| self.spoil_lookup(lookup));
         if self.has(Defect::ConsumesResults) {
             let filter = JobFilter {
                 ids: Some(ids.to_vec()),
@@ -440,6 +501,9 @@ impl ResultStore for Mutant {
         let mut finished = self.results().finished(after, wait).await?;
         if self.has(Defect::StartsAtTheFirstEnd) && after.is_none() {
             finished.next = Cursor(0);
+        }
+        if self.has(Defect::NamesEndsBackwards) {
+            finished.ids.reverse();
         }
         Ok(finished)
     }
@@ -466,11 +530,24 @@ impl Operate for Mutant {
                 return Ok(vec![CancelOutcome::Signalled; ids.len()]);
             }
         }
-        self.operate().cancel(ids, scope).await
+        let scope = if self.has(Defect::IgnoresScope) { CancelScope::WithInputs } else { scope };
+        let answers = self.operate().cancel(ids, scope).await?;
+        if self.has(Defect::CancelsSharedInputs) && scope == CancelScope::WithInputs {
+            self.cancel_owned(ids).await?;
+        }
+        Ok(answers)
     }
 
     async fn replay(&self, filter: &JobFilter) -> Result<Vec<JobId>, BrokerError> {
-        let mut ids = self.operate().replay(filter).await?;
+        let failed_by_input = self.failed_by_input().await?;
+        let mut ids = if self.has(Defect::ReplaysByInput) {
+            self.operate().replay(&self.name_inputs(filter)).await?
+        } else {
+            self.operate().replay(filter).await?
+        };
+        if self.has(Defect::ReplaysWithoutReviving) {
+            self.end_revived(&failed_by_input).await?;
+        }
         if self.has(Defect::ReplaysBackwards) {
             ids.reverse();
         }
