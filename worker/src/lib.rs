@@ -1,5 +1,6 @@
 //! The worker of the Hereafter task queue: `fetch → execute → settle`, whatever the broker.
 
+mod cancels;
 #[cfg(feature = "cli")]
 mod cli;
 mod config;
@@ -17,6 +18,7 @@ mod inputs;
 #[cfg(feature = "cli")]
 mod logging;
 mod parts;
+mod pause;
 mod report;
 mod settle;
 mod shutdown;
