@@ -10,6 +10,8 @@ mod dispatch;
 mod error;
 mod execute;
 mod fetch;
+#[cfg(feature = "cli")]
+pub mod graph;
 mod hand;
 #[cfg(feature = "cli")]
 mod health;
