@@ -19,7 +19,7 @@ pub use mode::{InvalidMode, Mode, Switch};
 
 use crate::broker::{
     BrokerError, CancelOutcome, CancelScope, Connection, Due, Guarded, JobFilter, JobRecord,
-    Lookup, Operate, ResultStore,
+    Lookup, NewJob, Operate, ResultStore,
 };
 use crate::call::Call;
 use crate::error::{DelayError, JobError};
@@ -237,6 +237,21 @@ impl Client {
         drop(plan);
         self.store_graph(graph).await?;
         Ok(handle)
+    }
+
+    /// The jobs that a call would be stored as, its own last; none if it is a handle. For the
+    /// testing kit.
+    ///
+    /// # Errors
+    ///
+    /// As for delaying it.
+    #[doc(hidden)]
+    pub fn would_store<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Vec<NewJob>, DelayError> {
+        let mut graph = Graph::new(self);
+        if let Top::Plan(plan) = top(call)? {
+            graph.add(&plan, Due::Now)?;
+        }
+        graph.into_jobs()
     }
 
     /// Stores the jobs of a graph in one step.
