@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use taskcore::QueueName;
 use taskcore::broker::{
-    Broker, BrokerError, Cancelled, Capabilities, ConnectError, Connection, Cursor, Delivery, Depth, Enqueued,
-    Extended, Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
+    Broker, BrokerError, Cancelled, Capabilities, ConnectError, Connection, Cursor, Delivery,
+    Depth, Enqueued, Extended, Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
 };
 
 use super::args::Args;

@@ -183,11 +183,7 @@ impl Edges {
 
 /// One chunk of jobs that ended. The next one reads the counts that this one wrote, so it does
 /// not walk again over what has failed here.
-async fn follow(
-    session: &mut Session,
-    seqs: &[i64],
-    has_result: bool,
-) -> Result<(), sqlx::Error> {
+async fn follow(session: &mut Session, seqs: &[i64], has_result: bool) -> Result<(), sqlx::Error> {
     let fallen = if has_result { Vec::new() } else { fallen(session, seqs).await? };
     let ends = seqs.iter().map(|seq| End { seq: *seq, has_result });
     let falls = fallen.iter().map(|job| End { seq: job.seq, has_result: false });

@@ -12,8 +12,8 @@ use super::broker::SqliteBroker;
 use super::cancel::{Cancel, Pause};
 use super::connection::Connection;
 use super::filter::Query;
-use super::sweep::{Purge, Replay, Sweep};
 use super::statements::filters;
+use super::sweep::{Purge, Replay, Sweep};
 use super::{check, depth, row, statements};
 
 #[async_trait]

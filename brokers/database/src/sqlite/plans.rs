@@ -10,9 +10,9 @@ use super::args::Args;
 use super::bulk::Bulk;
 use super::connection::{self, Connection};
 use super::filter::Query;
+use super::migrate;
 use super::options::SqliteOptions;
 use super::statements::{self as s, filters, inputs};
-use super::migrate;
 
 /// A text of a statement, whatever kind of constant it is.
 trait Text {
@@ -77,6 +77,11 @@ fn of_inputs() -> Vec<Named> {
 const ALLOWED: &[(&str, &str)] = &[
     // One row, by LIMIT 1 in the order of the key.
     ("LOOK", "SCAN hereafter_scheduled"),
+    // Whether there is a row.
+    ("COUNT_HELD", "SCAN hereafter_input USING COVERING INDEX hereafter_input_dependant"),
+    ("COUNT_HELD", "SCAN hereafter_blocked"),
+    ("HAS_EDGES", "SCAN hereafter_input USING COVERING INDEX hereafter_input_dependant"),
+    ("HAS_EDGES", "SCAN hereafter_blocked"),
     // As many rows as were just promoted, by OFFSET in the order of the key.
     ("LAST_PROMOTED", "SCAN hereafter_scheduled"),
     // As many rows as all workers run at once.
@@ -108,7 +113,8 @@ async fn plan(sql: &mut Connection, text: &str) -> Vec<String> {
 fn walks(plan: &[String]) -> impl Iterator<Item = &String> {
     plan.iter().filter(|step| {
         let is_input = ["CONSTANT", "asked", "json_each"].iter().any(|input| step.contains(input))
-            || ["SCAN input", "SCAN fallen", "SCAN mended", "SCAN unwanted"].contains(&step.as_str());
+            || ["SCAN input", "SCAN fallen", "SCAN mended", "SCAN unwanted"]
+                .contains(&step.as_str());
         (step.starts_with("SCAN") && !is_input) || step.starts_with("USE TEMP B-TREE FOR ORDER")
     })
 }
@@ -162,16 +168,17 @@ async fn a_sweep_starts_where_its_last_step_ended() {
 fn every_statement_about_jobs_is_checked() {
     let checked: BTreeSet<_> = statements().into_iter().map(|named| named.name).collect();
     let source = include_str!("statements.rs");
-    let source = &source[..source.find("// ── looking over ──").unwrap()];
     let of_transactions =
         ["BEGIN", "COMMIT", "ROLLBACK", "PROBE", "SYNC", "NO_SYNC", "CHECKPOINT", "DATA_VERSION"];
     let of_inputs = include_str!("statements/inputs.rs");
+    let of_upkeep = include_str!("statements/upkeep.rs");
     let visible = |line: &'static str| {
         line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(in crate::sqlite) "))
     };
     let written: BTreeSet<_> = source
         .lines()
         .chain(of_inputs.lines())
+        .chain(of_upkeep.lines())
         .filter_map(visible)
         .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))
         .filter_map(|line| line.split(':').next())

@@ -5,8 +5,8 @@ use taskcore::broker::{JobFilter, JobState};
 
 use super::args::Args;
 use super::connection::Connection;
-use super::filter::Query;
 use super::dependants;
+use super::filter::Query;
 use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::revive;
 use super::row;

@@ -55,7 +55,14 @@ pub(super) struct Transactor {
 impl Session {
     async fn open(setup: &Setup) -> Result<Self, sqlx::Error> {
         let sql = Connection::open(&setup.options).await?;
-        Ok(Self { sql, now_ms: 0, has_news: false, last_seq: None, has_edges: None, syncs: setup.syncs })
+        Ok(Self {
+            sql,
+            now_ms: 0,
+            has_news: false,
+            last_seq: None,
+            has_edges: None,
+            syncs: setup.syncs,
+        })
     }
 
     /// The last number before those that this transaction gives next.
