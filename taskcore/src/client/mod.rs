@@ -19,7 +19,7 @@ pub use mode::{InvalidMode, Mode, Switch};
 
 use crate::broker::{
     BrokerError, CancelOutcome, CancelScope, Connection, Due, Guarded, JobFilter, JobRecord,
-    Lookup, Operate, ResultStore,
+    Lookup, NewJob, Operate, ResultStore,
 };
 use crate::call::Call;
 use crate::error::{DelayError, JobError};
@@ -255,6 +255,21 @@ impl Client {
             Mode::Eager => eager::run_all(self, graph).await.map(drop),
             Mode::Disabled => Ok(()),
         }
+    }
+
+    /// The jobs that a call would be stored as, its own last; none if it is a handle. For the
+    /// testing kit.
+    ///
+    /// # Errors
+    ///
+    /// As for delaying it.
+    #[doc(hidden)]
+    pub fn would_store<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Vec<NewJob>, DelayError> {
+        let mut graph = Graph::new(self);
+        if let Top::Plan(plan) = top(call)? {
+            graph.add(&plan, Due::Now)?;
+        }
+        graph.into_jobs()
     }
 
     /// Stores the jobs of a graph in one step.
