@@ -98,7 +98,7 @@ fn files_below(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn print(corpus: &Corpus, report: &str) {
     println!("files {}", corpus.files);
-    println!("failures {}", corpus.failures.len());
+    println!("failures {}", corpus.failed);
     corpus.failures.iter().for_each(|failure| eprintln!("not read: {failure}"));
     print!("{report}");
 }

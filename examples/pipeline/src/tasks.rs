@@ -15,13 +15,18 @@ pub(crate) type Words = BTreeMap<String, u64>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Corpus {
     pub(crate) files: u64,
-    /// Why the others could not be read.
+    /// Files that could not be read.
+    pub(crate) failed: u64,
+    /// Why the first of them could not.
     pub(crate) failures: Vec<String>,
     pub(crate) words: Words,
 }
 
 /// As many different words of one file are kept, the most frequent ones.
 const KEPT: usize = 1_000;
+
+/// As many reasons for failures are kept.
+const TOLD: usize = 20;
 
 /// Counts the words of one file, which must be UTF-8. Bytes do not get better by reading them
 /// again.
@@ -45,7 +50,7 @@ fn is_worth_a_retry(error: &io::Error) -> bool {
 /// Joins what could be read; a file that could not be is counted, and is not the end of it.
 #[register_task]
 pub(crate) fn join(tallies: Vec<Result<Words, JobError>>) -> Corpus {
-    let mut corpus = Corpus { files: 0, failures: Vec::new(), words: Words::new() };
+    let mut corpus = Corpus { files: 0, failed: 0, failures: Vec::new(), words: Words::new() };
     for tally in tallies {
         match tally {
             Ok(words) => {
@@ -54,10 +59,14 @@ pub(crate) fn join(tallies: Vec<Result<Words, JobError>>) -> Corpus {
                     *corpus.words.entry(word).or_default() += count;
                 }
             }
-            Err(error) => corpus.failures.push(error.to_string()),
+            Err(error) => {
+                corpus.failed += 1;
+                corpus.failures.push(error.to_string());
+            }
         }
     }
-    // Kept as a result, which must not grow with the folder.
+    // A result must not grow with the folder.
+    corpus.failures.truncate(TOLD);
     corpus.words = most_frequent(corpus.words, 10 * KEPT).into_iter().collect();
     corpus
 }
@@ -110,7 +119,7 @@ mod tests {
     fn what_cannot_be_read_is_counted_and_the_rest_is_joined() {
         let error = JobError::Disabled { task: "tally".to_owned() };
         let corpus = join(vec![Ok(words("a b")), Err(error), Ok(words("b c"))]).call();
-        assert_eq!((corpus.files, corpus.failures.len()), (2, 1));
+        assert_eq!((corpus.files, corpus.failed), (2, 1));
         assert_eq!(frequent(corpus, 1).call(), [("b".to_owned(), 2)]);
     }
 
@@ -121,7 +130,7 @@ mod tests {
         std::fs::write(&good, "one two, two").unwrap();
         std::fs::write(&bad, b"\xff\xfe").unwrap();
         let corpus = join(gather_results([good, bad].map(tally))).call().unwrap();
-        assert_eq!((corpus.files, corpus.failures.len()), (1, 1));
+        assert_eq!((corpus.files, corpus.failed), (1, 1));
         assert!(corpus.failures[0].contains("bad"), "{:?}", corpus.failures);
         let report = compose(frequent(corpus.clone(), 5), longest(corpus, 1)).call().unwrap();
         assert!(report.starts_with("most frequent words:\n       2  two\n"), "{report}");
