@@ -27,13 +27,13 @@ use crate::trace::TraceParent;
 pub(super) async fn run(
     client: &Client,
     graph: Graph<'_>,
+    root: &Made,
     due: Due,
 ) -> Result<Outcome, DelayError> {
     if due != Due::Now {
-        tracing::info!(target: "hereafter", "eager mode ignores the delay");
+        tracing::info!(target: "hereafter", task = root.task, "eager mode ignores the delay");
     }
     let mut found = HashMap::new();
-    let mut root = None;
     for (made, job) in graph.into_runs() {
         // Those of this expression ran before; the others are jobs of some store.
         for input in &job.inputs {
@@ -44,10 +44,8 @@ pub(super) async fn run(
         }
         let outcome = run_one(client, &made, &job, &found).await?;
         found.insert(job.id, Lookup::Final(Box::new(outcome)));
-        root = Some(job.id);
     }
-    let outcome = root.and_then(|root| found.remove(&root));
-    match outcome {
+    match found.remove(&root.id) {
         Some(Lookup::Final(outcome)) => Ok(*outcome),
         _ => unreachable!("an expression has a root, and it ran last"),
     }
