@@ -242,15 +242,18 @@ impl State {
         now_ms: i64,
     ) {
         let forget_ms = keep.map(|span| later(now_ms, span));
-        self.change(id, |job| {
+        let job = self.change(id, |job| {
             if state != JobState::Failed {
                 // Only a failed job can run again.
                 job.envelope = Payload::default();
             }
             job.phase = Phase::Final(Ending { state, at_ms: now_ms, forget_ms, result });
         });
+        let has_edges = job.has_edges();
         self.ended.push(id);
-        self.note_end(id);
+        if has_edges {
+            self.note_end(id);
+        }
     }
 
     /// Deletes a job now, and remembers its id for a while.

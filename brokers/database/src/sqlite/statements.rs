@@ -5,6 +5,14 @@
 
 use super::bulk::Bulk;
 
+mod file;
+pub(super) mod filters;
+pub(super) mod inputs;
+mod upkeep;
+
+pub(super) use file::*;
+pub(super) use upkeep::*;
+
 /// Takes the write lock at once. A deferred transaction would take it at its first write, and
 /// then fail if somebody wrote since its first read.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -49,6 +57,19 @@ pub(super) const ENQUEUE_SCHEDULED: &str =
     "INSERT INTO hereafter_scheduled (due_at, seq, queue, rank)
      SELECT due_at, seq, queue, -priority FROM hereafter_job
      WHERE seq BETWEEN ? AND ? AND due_at > ?";
+
+/// The same for a batch with inputs: what waits for them, or failed because of one, is neither.
+pub(super) const ENQUEUE_READY_UNBLOCKED: &str =
+    "INSERT INTO hereafter_ready (queue, rank, due_at, seq)
+     SELECT j.queue, -j.priority, j.due_at, j.seq FROM hereafter_job AS j
+     WHERE j.seq BETWEEN ? AND ? AND j.due_at <= ?
+       AND NOT EXISTS (SELECT 1 FROM hereafter_blocked AS b WHERE b.seq = j.seq)";
+
+pub(super) const ENQUEUE_SCHEDULED_UNBLOCKED: &str =
+    "INSERT INTO hereafter_scheduled (due_at, seq, queue, rank)
+     SELECT j.due_at, j.seq, j.queue, -j.priority FROM hereafter_job AS j
+     WHERE j.seq BETWEEN ? AND ? AND j.due_at > ?
+       AND NOT EXISTS (SELECT 1 FROM hereafter_blocked AS b WHERE b.seq = j.seq)";
 
 /// A row that somebody left there must not keep the job from being stored.
 pub(super) const ENQUEUE_EXPIRY: &str = "INSERT INTO hereafter_expiry (expires_at, seq)
@@ -121,11 +142,14 @@ pub(super) static HELD: Bulk = Bulk::new(
      ON r.seq = input.seq AND r.token = input.token WHERE r.lease_end > ?",
 );
 
-/// The fence, for the usual case that all are.
+/// The fence, for the usual case that all are. It also tells whether any job has to do with
+/// inputs, which spares a verdict on one that has not from asking.
 pub(super) static COUNT_HELD: Bulk = Bulk::new(
     "WITH input (seq, token) AS",
     2,
-    "SELECT count(*) AS held FROM input CROSS JOIN hereafter_running AS r
+    "SELECT count(*) AS held, EXISTS (SELECT 1 FROM hereafter_input)
+         OR EXISTS (SELECT 1 FROM hereafter_blocked) AS edges
+     FROM input CROSS JOIN hereafter_running AS r
      ON r.seq = input.seq AND r.token = input.token WHERE r.lease_end > ?",
 );
 
@@ -218,6 +242,9 @@ pub(super) static EXPIRE_AGAIN: Bulk = Bulk::new(
 
 pub(super) const FINISHED: &str = "INSERT INTO hereafter_finished (prune_at, jobs) VALUES (?, ?)";
 
+pub(super) const NOTE_CANCELLED: &str =
+    "INSERT INTO hereafter_cancelled (prune_at, jobs) VALUES (?, ?)";
+
 // ── deleting ──
 
 pub(super) static BURY: Bulk = Bulk::new(
@@ -254,71 +281,6 @@ pub(super) static UNSCHEDULE: Bulk = Bulk::new(
     "DELETE FROM hereafter_scheduled WHERE (due_at, seq) IN
          (SELECT j.due_at, j.seq FROM input CROSS JOIN hereafter_job AS j ON j.seq = input.seq)",
 );
-
-// ── upkeep ──
-
-/// A job may have started once an attempt has failed or a lease was lost; one that was given
-/// back has not. The times are compared because a row may outlive its job.
-pub(super) const EXPIRY_DUE: &str = "SELECT e.expires_at, e.seq, j.id,
-         j.seq IS NOT NULL AND j.failures = 0 AND j.losses = 0 AND j.expires_at = e.expires_at
-         AND r.seq IS NULL AND o.seq IS NULL AS waits
-     FROM hereafter_expiry AS e LEFT JOIN hereafter_job AS j ON j.seq = e.seq
-     LEFT JOIN hereafter_running AS r ON r.seq = e.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = e.seq
-     WHERE e.expires_at <= ? ORDER BY e.expires_at, e.seq LIMIT ?";
-
-pub(super) const EXPIRY_SEEN: &str =
-    "DELETE FROM hereafter_expiry WHERE (expires_at, seq) <= (?, ?)";
-
-/// Looks at every running job: as many as all workers run at once, and no index to keep
-/// on each claim, extension and verdict.
-pub(super) const LEASES_ENDED: &str =
-    "SELECT r.seq, r.begun, j.id, j.task, j.failures, j.recoveries
-     FROM hereafter_running AS r CROSS JOIN hereafter_job AS j ON j.seq = r.seq
-     WHERE r.lease_end <= ? LIMIT ?";
-
-/// A job whose begun delivery was lost goes behind its neighbours, so that one that kills
-/// its workers does not hold them up by being the first again each time.
-pub(super) static RECLAIM: Bulk = Bulk::new(
-    "WITH input (seq) AS",
-    1,
-    "UPDATE hereafter_job SET losses = losses + 1, recoveries = recoveries + r.begun,
-         due_at = CASE WHEN r.begun THEN ? ELSE due_at END,
-         started_at = r.started_at, worker = r.worker
-     FROM input CROSS JOIN hereafter_running AS r ON r.seq = input.seq
-     WHERE hereafter_job.seq = input.seq",
-);
-
-pub(super) static LOSE: Bulk = Bulk::new(
-    "WITH input (seq, failure) AS",
-    2,
-    "UPDATE hereafter_job SET losses = losses + 1, failure = input.failure
-     FROM input WHERE hereafter_job.seq = input.seq",
-);
-
-pub(super) const PRUNE_DUE: &str = "SELECT position, jobs FROM hereafter_finished
-     WHERE prune_at <= ? ORDER BY prune_at LIMIT ?";
-
-/// Those of these jobs whose own retention is over: a job may have been replayed since.
-pub(super) static PRUNABLE: Bulk = Bulk::new(
-    "WITH input (id) AS",
-    1,
-    "SELECT j.seq, j.id, o.finished_at FROM input CROSS JOIN hereafter_job AS j ON j.id = input.id
-     CROSS JOIN hereafter_outcome AS o ON o.seq = j.seq WHERE o.keep_until <= ?",
-);
-
-pub(super) static PRUNED: Bulk = Bulk::new(
-    "WITH input (position) AS",
-    1,
-    "DELETE FROM hereafter_finished WHERE position IN (SELECT position FROM input)",
-);
-
-/// What is left of a row that was larger than the budget.
-pub(super) const PRUNED_PARTLY: &str =
-    "UPDATE hereafter_finished SET jobs = substr(jobs, 1 + 16 * ?) WHERE position = ?";
-
-pub(super) const TOMBSTONES_OVER: &str = "DELETE FROM hereafter_tombstone WHERE id IN
-     (SELECT id FROM hereafter_tombstone WHERE keep_until <= ? ORDER BY keep_until LIMIT ?)";
 
 // ── operating ──
 
@@ -365,6 +327,9 @@ pub(super) const COUNT_SCHEDULED: &str =
          count(*) FILTER (WHERE due_at <= ?) AS due, min(due_at) AS oldest
      FROM hereafter_scheduled GROUP BY queue";
 
+pub(super) const COUNT_BLOCKED: &str = "SELECT queue, count(*) AS jobs
+     FROM hereafter_blocked WHERE broken = 0 GROUP BY queue";
+
 pub(super) const COUNT_RUNNING: &str = "SELECT j.queue, count(*) AS jobs
      FROM hereafter_running AS r CROSS JOIN hereafter_job AS j ON j.seq = r.seq GROUP BY j.queue";
 
@@ -376,10 +341,12 @@ pub(super) const COUNT_FAILED: &str = "SELECT j.queue, count(*) AS jobs
 
 /// Looks up ids given as a list of hexadecimal texts; `key` is the place in that list.
 pub(super) const OUTCOMES: &str = "SELECT asked.key, j.task, j.due_at, j.failure,
-         r.seq IS NOT NULL AS running, o.state, o.finished_at, o.result
+         r.seq IS NOT NULL AS running, b.seq IS NOT NULL AS blocked,
+         o.state, o.finished_at, o.result
      FROM json_each(?) AS asked CROSS JOIN hereafter_job AS j ON j.id = unhex(asked.value)
      LEFT JOIN hereafter_running AS r ON r.seq = j.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq";
+     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq
+     LEFT JOIN hereafter_blocked AS b ON b.seq = j.seq";
 
 pub(super) const FINISHED_AFTER: &str =
     "SELECT position, jobs FROM hereafter_finished WHERE position > ? ORDER BY position LIMIT ?";
@@ -388,122 +355,8 @@ pub(super) const FINISHED_AFTER: &str =
 pub(super) const FINISHED_LAST: &str = "SELECT ifnull(max(seq), 0) AS position
      FROM sqlite_sequence WHERE name = 'hereafter_finished'";
 
-// ── looking over ──
+pub(super) const CANCELLED_AFTER: &str =
+    "SELECT position, jobs FROM hereafter_cancelled WHERE position > ? ORDER BY position LIMIT ?";
 
-pub(super) const SQLITE_VERSION: &str = "SELECT sqlite_version() AS version";
-pub(super) const JOURNAL_MODE: &str = "SELECT journal_mode AS mode FROM pragma_journal_mode";
-pub(super) const SYNCHRONOUS: &str = "SELECT synchronous AS level FROM pragma_synchronous";
-pub(super) const PAGES: &str = "SELECT page_count, page_size, freelist_count
-     FROM pragma_page_count, pragma_page_size, pragma_freelist_count";
-
-/// Reads every page, so it is asked only of small files; at most one line.
-pub(super) const QUICK_CHECK: &str = "PRAGMA quick_check(1)";
-
-pub(super) const OLDEST_READY: &str = "SELECT queue, min(due_at) AS due_at
-     FROM hereafter_ready GROUP BY queue ORDER BY 2 LIMIT 1";
-
-// ── migrating ──
-
-pub(super) const SCHEMA_TABLE: &str =
-    "SELECT count(*) AS tables FROM sqlite_schema WHERE name = 'hereafter_schema'";
-
-pub(super) const ALL_TABLES: &str = "SELECT count(*) AS tables FROM sqlite_schema";
-
-pub(super) const CREATE_SCHEMA_TABLE: &str = "CREATE TABLE hereafter_schema (
-    version    INTEGER PRIMARY KEY,
-    applied_at INTEGER NOT NULL
-) STRICT";
-
-pub(super) const SCHEMA_VERSION: &str =
-    "SELECT ifnull(max(version), 0) AS version FROM hereafter_schema";
-
-/// Changes nothing, and fails on a file that cannot be written: there, `BEGIN IMMEDIATE` only
-/// starts to read.
-pub(super) const WRITE_NOTHING: &str = "DELETE FROM hereafter_schema WHERE version < 0";
-
-pub(super) const SCHEMA_APPLIED: &str =
-    "INSERT INTO hereafter_schema (version, applied_at) VALUES (?, ?)";
-
-/// Says to `file(1)` whose file it is: "HRFT". Set only on files that we created.
-pub(super) const APPLICATION_ID: &str = "PRAGMA application_id = 0x48524654";
-
-/// The migrations, in order; a released one is never changed.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_jobs.sql")];
-
-// ── filters ──
-
-/// Where a filter looks for jobs, and by which key. Each narrow question has a way of its own,
-/// so that a few failed jobs are found among a million done ones.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) from: &'static str,
-    pub(super) and_up_to: &'static str,
-    pub(super) and_after: &'static str,
-    pub(super) newest_first: &'static str,
-    pub(super) oldest_first: &'static str,
-}
-
-pub(super) static ALL: Source = Source {
-    from: "FROM hereafter_job AS j
-     LEFT JOIN hereafter_running AS r ON r.seq = j.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq WHERE true",
-    ..BY_JOB
-};
-
-pub(super) static OF_IDS: Source = Source {
-    from: "FROM (SELECT DISTINCT value FROM json_each(?)) AS asked
-     CROSS JOIN hereafter_job AS j ON j.id = unhex(asked.value)
-     LEFT JOIN hereafter_running AS r ON r.seq = j.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq WHERE true",
-    ..BY_JOB
-};
-
-pub(super) static OF_FAILED: Source = Source {
-    from: "FROM hereafter_outcome AS o CROSS JOIN hereafter_job AS j ON j.seq = o.seq
-     LEFT JOIN hereafter_running AS r ON r.seq = j.seq WHERE o.state = 'failed'",
-    and_up_to: " AND o.seq <= ?",
-    and_after: " AND o.seq > ?",
-    newest_first: " ORDER BY o.seq DESC LIMIT ?",
-    oldest_first: " ORDER BY o.seq LIMIT ?",
-};
-
-pub(super) static OF_RUNNING: Source = Source {
-    from: "FROM hereafter_running AS r CROSS JOIN hereafter_job AS j ON j.seq = r.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq WHERE true",
-    and_up_to: " AND r.seq <= ?",
-    and_after: " AND r.seq > ?",
-    newest_first: " ORDER BY r.seq DESC LIMIT ?",
-    oldest_first: " ORDER BY r.seq LIMIT ?",
-};
-
-const BY_JOB: Source = Source {
-    from: "",
-    and_up_to: " AND j.seq <= ?",
-    and_after: " AND j.seq > ?",
-    newest_first: " ORDER BY j.seq DESC LIMIT ?",
-    oldest_first: " ORDER BY j.seq LIMIT ?",
-};
-
-pub(super) const SELECT_RECORD: &str =
-    "SELECT j.seq, j.id, j.queue, j.task, j.priority, j.created_at,
-     j.due_at, j.failures, j.losses, j.recoveries, j.failure, j.envelope,
-     coalesce(r.started_at, o.started_at, j.started_at) AS started_at,
-     coalesce(r.worker, o.worker, j.worker) AS worker,
-     r.seq IS NOT NULL AS running, o.state, o.finished_at, o.result ";
-
-pub(super) const SELECT_KEY: &str = "SELECT j.seq, j.id ";
-
-pub(super) const AND_TASK: &str = " AND j.task = ?";
-pub(super) const AND_QUEUE: &str = " AND j.queue = ?";
-pub(super) const AND_CREATED_FROM: &str = " AND j.created_at >= ?";
-pub(super) const AND_CREATED_BEFORE: &str = " AND j.created_at < ?";
-pub(super) const AND_NOT_RUNNING: &str = " AND r.seq IS NULL";
-pub(super) const AND_ANY: &str = " AND (";
-pub(super) const OR: &str = " OR ";
-pub(super) const END_ANY: &str = ")";
-pub(super) const IS_FINAL: &str = "o.state = ?";
-pub(super) const IS_RUNNING: &str = "r.seq IS NOT NULL";
-pub(super) const IS_READY: &str = "(o.seq IS NULL AND r.seq IS NULL AND j.due_at <= ?)";
-pub(super) const IS_SCHEDULED: &str = "(o.seq IS NULL AND r.seq IS NULL AND j.due_at > ?)";
-/// No job of this schema can have the state asked for.
-pub(super) const IS_NEVER: &str = "false";
+pub(super) const CANCELLED_LAST: &str = "SELECT ifnull(max(seq), 0) AS position
+     FROM sqlite_sequence WHERE name = 'hereafter_cancelled'";
