@@ -8,6 +8,7 @@ use std::time::Duration;
 use hereafter::broker::{Connection, Keep, Settled, Settlement, Verdict};
 use hereafter::prelude::*;
 use hereafter::worker::{Shutdown, Worker, WorkerBuilder, WorkerConfig};
+use proptest::arbitrary::any;
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prop_oneof;
@@ -37,21 +38,34 @@ pub(crate) enum Chaos {
 pub(crate) struct Trouble {
     /// With the first batch that is stored.
     pub(crate) enqueue: Option<Fault>,
-    pub(crate) events: Vec<Chaos>,
+    /// Where in the expression something happens, modulo its length.
+    pub(crate) halfway: usize,
+    /// There.
+    pub(crate) meanwhile: Vec<Chaos>,
+    /// Once all of it is delayed.
+    pub(crate) afterwards: Vec<Chaos>,
 }
 
 /// Few enough for every job to survive all of them: it would end as lost after its fifth loss.
 pub(crate) fn troubles() -> impl Strategy<Value = Trouble> {
     let faults = || prop_oneof![Just(Fault::LostCall), Just(Fault::LostReply)];
-    let operations = prop_oneof![Just(Operation::Settle), Just(Operation::Reserve)];
-    let event = prop_oneof![
-        (0..60_usize).prop_map(|after| Chaos::Dies { after }),
-        (1..20_u32).prop_map(|jobs| Chaos::Stalls { jobs }),
-        (0..60_usize).prop_map(|after| Chaos::LeasesEnd { after }),
-        (operations, faults()).prop_map(|(operation, fault)| Chaos::Silence(operation, fault)),
-    ];
-    let trouble = (of(faults()), vec(event, 0..4));
-    trouble.prop_map(|(enqueue, events)| Trouble { enqueue, events })
+    let operations = || prop_oneof![Just(Operation::Settle), Just(Operation::Reserve)];
+    let event = || {
+        prop_oneof![
+            (0..60_usize).prop_map(|after| Chaos::Dies { after }),
+            (1..20_u32).prop_map(|jobs| Chaos::Stalls { jobs }),
+            (0..60_usize).prop_map(|after| Chaos::LeasesEnd { after }),
+            (operations(), faults())
+                .prop_map(|(operation, fault)| Chaos::Silence(operation, fault)),
+        ]
+    };
+    let trouble = (of(faults()), any::<usize>(), vec(event(), 0..2), vec(event(), 0..4));
+    trouble.prop_map(|(enqueue, halfway, meanwhile, afterwards)| Trouble {
+        enqueue,
+        halfway,
+        meanwhile,
+        afterwards,
+    })
 }
 
 /// A world whose workers die.
@@ -95,7 +109,13 @@ impl<'a> Store<'a> {
         worker.provide(self.runs.clone()).burst()
     }
 
-    pub(crate) async fn live_through(&self, event: Chaos) {
+    pub(crate) async fn live_through(&self, events: Vec<Chaos>) {
+        for event in events {
+            self.live_through_one(event).await;
+        }
+    }
+
+    async fn live_through_one(&self, event: Chaos) {
         match event {
             Chaos::Dies { after } => {
                 let worker = self.worker().build();

@@ -1,5 +1,7 @@
 //! A graph as calls: run here, or delayed.
 
+use std::future::Future;
+
 use hereafter::prelude::*;
 use hereafter::scope_state;
 
@@ -18,25 +20,40 @@ enum Built {
 /// Runs the expression in this process, what is set apart by an eager client.
 pub(crate) async fn run_here(graph: &Graph) -> Result<u64, JobError> {
     let here = async {
-        let (root, _) = build(graph, &Client::eager()).await;
+        let (root, _) = build(graph, &Client::eager(), 0, async {}).await;
         root.await
     };
     scope_state(Runs::new(), here).await
 }
 
-/// Delays the expression; answers the handles that there are, each with its node's place.
-pub(crate) async fn delay(graph: &Graph, client: &Client) -> Vec<(usize, Handle<u64>)> {
-    let (root, mut handles) = build(graph, client).await;
+/// Delays the expression; answers the handles that there are, each with its node's place. Before
+/// the node in the place `halfway`, something else happens.
+pub(crate) async fn delay(
+    graph: &Graph,
+    client: &Client,
+    halfway: usize,
+    meanwhile: impl Future<Output = ()>,
+) -> Vec<(usize, Handle<u64>)> {
+    let (root, mut handles) = build(graph, client, halfway, meanwhile).await;
     let root = root.delay_on(client).await.expect("it is well below every limit");
     handles.push((graph.nodes.len() - 1, root));
     handles
 }
 
 /// The call at the root, and the handles of the nodes that are set apart.
-async fn build(graph: &Graph, client: &Client) -> (Part, Vec<(usize, Handle<u64>)>) {
+async fn build(
+    graph: &Graph,
+    client: &Client,
+    halfway: usize,
+    meanwhile: impl Future<Output = ()>,
+) -> (Part, Vec<(usize, Handle<u64>)>) {
+    let mut meanwhile = Some(meanwhile);
     let mut built: Vec<Built> = Vec::new();
     let mut handles = Vec::new();
     for (place, node) in graph.nodes.iter().enumerate() {
+        if let Some(meanwhile) = meanwhile.take_if(|_| place == halfway) {
+            meanwhile.await;
+        }
         let mut call = call(place, node, &mut built).retries(node.retries);
         if node.is_ignored {
             call = call.ignore_result();

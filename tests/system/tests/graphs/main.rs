@@ -57,10 +57,10 @@ async fn case(world: World, graph: Graph, trouble: Trouble) {
     expected.last().expect("a graph has a root").assert_is(&here, "here");
     let store = Store::new(&world);
     store.spoil_enqueue(trouble.enqueue);
-    let delayed = expression::delay(&graph, store.client()).await;
-    for event in trouble.events {
-        store.live_through(event).await;
-    }
+    let place = trouble.halfway % graph.nodes.len();
+    let meanwhile = store.live_through(trouble.meanwhile);
+    let delayed = expression::delay(&graph, store.client(), place, meanwhile).await;
+    store.live_through(trouble.afterwards).await;
     store.run_to_the_end().await;
     for (place, handle) in delayed {
         expected[place].assert_is(&handle.await, &format!("node {place}"));
