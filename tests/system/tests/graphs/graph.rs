@@ -187,7 +187,7 @@ impl Graph {
         ends
     }
 
-    fn of(seeds: Vec<Seed>, root: Seed) -> Self {
+    fn of(seeds: Vec<Seed>, root: &Seed) -> Self {
         let mut nodes: Vec<Node> = Vec::new();
         for seed in seeds {
             nodes.push(seed.node(nodes.len()));
@@ -270,7 +270,7 @@ fn seeds() -> impl Strategy<Value = Seed> {
 
 /// Any expression of at most [`JOBS`] jobs.
 pub(crate) fn graphs() -> impl Strategy<Value = Graph> {
-    (vec(seeds(), 1..JOBS), seeds()).prop_map(|(nodes, root)| Graph::of(nodes, root))
+    (vec(seeds(), 1..JOBS), seeds()).prop_map(|(nodes, root)| Graph::of(nodes, &root))
 }
 
 impl Seed {

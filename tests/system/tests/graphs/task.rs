@@ -61,7 +61,6 @@ pub(crate) async fn either(
 }
 
 #[register_task(name = "graphs.lists")]
-#[expect(clippy::too_many_arguments, reason = "each is another kind of argument")]
 pub(crate) async fn lists(
     cx: Context,
     State(runs): State<Runs>,
