@@ -8,7 +8,7 @@ use taskcore::broker::{
     Delivery, Enqueued, Extended, JobState, Keep, NewJob, Receipt, Reserve, Settled, Settlement,
     Verdict,
 };
-use taskcore::{Failure, JobId, Payload, QueueName};
+use taskcore::{Failure, JobId, Payload, QueueName, TaskOptions};
 
 use crate::ended::{Forgotten, IdLog};
 use crate::index::Index;
@@ -179,6 +179,9 @@ impl State {
             Verdict::Failed { failure } => {
                 self.change(id, |job| job.failures = job.failures.saturating_add(1));
                 self.fail(id, failure.clone(), now_ms);
+            }
+            Verdict::Cancelled => {
+                self.finish(id, JobState::Cancelled, None, Some(TaskOptions::KEEP_RESULT), now_ms);
             }
             // It keeps its due time, and with it its turn.
             Verdict::Release => drop(self.change(id, |job| job.phase = Phase::Ready)),

@@ -230,7 +230,7 @@ pub(super) static MAKE_READY: Bulk = Bulk::new(
      FROM input CROSS JOIN hereafter_job AS j ON j.seq = input.seq",
 );
 
-/// Lists jobs that wait again after a claim: upkeep may have dropped their rows meanwhile.
+/// Lists jobs that wait again after a claim, or after an end: upkeep may have dropped their rows meanwhile.
 pub(super) static EXPIRE_AGAIN: Bulk = Bulk::new(
     "WITH input (seq) AS",
     1,
