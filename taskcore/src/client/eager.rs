@@ -28,13 +28,13 @@ use crate::trace::TraceParent;
 pub(super) async fn run(
     client: &Client,
     graph: Graph<'_>,
-    root: JobId,
+    root: &Made,
     due: Due,
 ) -> Result<Outcome, DelayError> {
     if due != Due::Now {
-        tracing::info!(target: "hereafter", "eager mode ignores the delay");
+        tracing::info!(target: "hereafter", task = root.task, "eager mode ignores the delay");
     }
-    match run_all(client, graph).await?.remove(&root) {
+    match run_all(client, graph).await?.remove(&root.id) {
         Some(Lookup::Final(outcome)) => Ok(*outcome),
         _ => unreachable!("the root of an expression is one of its jobs"),
     }

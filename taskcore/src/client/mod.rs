@@ -238,7 +238,7 @@ impl Client {
         let mut graph = Graph::new(self);
         let job = graph.add(&plan, due)?;
         if self.shared.mode == Mode::Eager {
-            return eager::run(self, graph, job.id, due).await.map(Handle::known);
+            return eager::run(self, graph, &job, due).await.map(Handle::known);
         }
         let handle = self.handle_of(&job, &plan.options);
         drop(plan);

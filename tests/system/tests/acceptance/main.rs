@@ -7,6 +7,7 @@ mod akimbo;
 mod ddt;
 mod marrow;
 mod taskit;
+mod workflows;
 mod worq;
 mod ztask;
 
