@@ -169,8 +169,8 @@ impl Client {
     /// Stores many calls in one batch: all or none. Handles come in order.
     ///
     /// A batch is at most [`Capabilities::max_batch`](crate::broker::Capabilities::max_batch)
-    /// calls: 10,000 on SQLite, 100,000 in memory. A client that is eager or disabled stores
-    /// nothing, and takes them one by one.
+    /// jobs, those of calls inside of calls counted: 50,000 on SQLite, 100,000 in memory. A
+    /// client that is eager or disabled stores nothing, and takes them one by one.
     ///
     /// # Errors
     ///
