@@ -5,6 +5,7 @@
 
 mod akimbo;
 mod ddt;
+mod follow;
 mod marrow;
 mod taskit;
 mod workflows;

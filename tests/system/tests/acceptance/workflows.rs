@@ -199,6 +199,20 @@ on_each_broker! {
         assert!(world.journal.lines().is_empty(), "neither was run");
     }
 
+    // WORQ-15: a running job whose worker is gone for good is failed by the store, and whoever
+    // waits is told.
+    async fn worq_15_who_waits_for_a_job_that_is_lost_is_told(world: World) {
+        let lost = value(1).delay().await.unwrap();
+        let waiting = tokio::spawn(lost.clone());
+        for _ in 0..4 {
+            let [taken] = &world.take(1).await[..] else { panic!("it was given back") };
+            world.broker().begin(&taken.receipt).await.unwrap();
+            world.advance(World::LEASE);
+            world.upkeep().await;
+        }
+        assert!(matches!(waiting.await.unwrap(), Err(JobError::Lost(_))));
+    }
+
     // WORQ-37: a lost job runs again; the dependant learns of the loss once that was in vain.
     async fn worq_37_what_waits_for_a_lost_job_is_told(world: World) {
         let lost = value(1).delay().await.unwrap();
