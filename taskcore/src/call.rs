@@ -25,7 +25,7 @@ use crate::plan::{ArgsPlan, Planned};
 use crate::queue::{Priority, QueueName};
 use crate::retry::Backoff;
 use crate::state::StateMap;
-use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor};
+use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
 
 /// A task bound to arguments, not sent anywhere yet.
 ///
@@ -63,11 +63,13 @@ enum RunHere<R> {
     Over,
 }
 
+/// The call of a task, whose arguments are of these kinds.
+type TaskCall<F, Kinds, P> =
+    Call<<F as TaskFn>::Output, Direct<Kinds, <F as TaskFn>::Output, <F as TaskFn>::Return>, P>;
+
 /// Binds an async task; for generated code.
 #[doc(hidden)]
-pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(
-    slots: F::Slots,
-) -> Call<F::Output, Direct<Kinds, F::Output, F::Return>, Awaited> {
+pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(slots: F::Slots) -> TaskCall<F, Kinds, Awaited> {
     let bound = Box::new(BoundAsync::<F, Kinds>::new(slots));
     Call::bind(F::descriptor(), bound, judge_direct::<F, Kinds>)
 }
@@ -76,7 +78,7 @@ pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(
 #[doc(hidden)]
 pub fn bind_plain<F: PlainTaskFn, Kinds: ArgKinds>(
     slots: F::Slots,
-) -> Call<F::Output, Direct<Kinds, F::Output, F::Return>, PlaceOf<Kinds>> {
+) -> TaskCall<F, Kinds, PlaceOf<Kinds>> {
     let bound = Box::new(BoundPlain::<F, Kinds>::new(slots));
     Call::bind(F::descriptor(), bound, judge_direct::<F, Kinds>)
 }

@@ -49,9 +49,9 @@ pub(super) async fn run_all(
     for (made, job) in graph.into_runs() {
         // Those of this expression ran before; the others are jobs of some store.
         for input in &job.inputs {
-            if !found.contains_key(&input.job) {
+            if let std::collections::hash_map::Entry::Vacant(e) = found.entry(input.job) {
                 let lookup = client.wait_for(input.job).await.unwrap_or(Lookup::Unknown);
-                found.insert(input.job, lookup);
+                e.insert(lookup);
             }
         }
         let outcome = run_one(client, &made, &job, &found).await?;
