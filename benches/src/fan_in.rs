@@ -7,7 +7,7 @@ use hereafter::prelude::*;
 
 use crate::{Figures, Scale, line, ours, rate, timed, timed_worker};
 
-/// Jobs of one run, unless told otherwise: as many as SQLite stores in one step.
+/// Jobs of one run, unless told otherwise.
 const JOBS: u64 = 10_000;
 
 /// The input: as little work as the plain benchmark's, and a result to hand on.

@@ -33,7 +33,7 @@ use tasks::{Corpus, compose, frequent, join, longest, tally};
 /// Reports on the words of the files below a folder, and draws how it came to that.
 ///
 /// What a `.gitignore` names is left out. A file that is no UTF-8, or cannot be read, is counted
-/// as a failure. The graph is a Mermaid flowchart; at most 9,999 files.
+/// as a failure. The graph is a Mermaid flowchart; at most 49,999 files.
 #[derive(Debug, Parser)]
 struct Options {
     /// The folder.

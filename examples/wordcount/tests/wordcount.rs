@@ -59,11 +59,11 @@ fn a_folder_without_files_has_none() {
     assert_eq!((figure(&output, "files"), figure(&output, "words")), (0, 0));
 }
 
-/// More files than the queue stores in one step, and more work than a second's.
+/// More work than a second's, in parts that are delayed while the first ones run.
 #[test]
 fn killed_workers_change_no_total() {
     let (folder, words) = folder_of(20_000);
-    let output = wordcount(folder.path(), &["--chaos"]);
+    let output = wordcount(folder.path(), &["--chaos", "--part", "6000"]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(figure(&output, "files"), 20_000);
     assert_eq!(figure(&output, "words"), words);
