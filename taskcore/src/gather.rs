@@ -77,7 +77,7 @@ pub type Results<T> = Vec<Result<T, JobError>>;
 /// ```
 pub fn gather<C: Yield>(calls: impl IntoIterator<Item = C>) -> Gathered<Vec<C::Output>, C::Place> {
     let list = List(calls.into_iter().map(IntoArg::<C::Output>::into_arg).collect());
-    Call::bind(&GATHER, Box::new(list), |gathered| gathered)
+    Call::bind(&GATHER, list.nesting(), Box::new(list), |gathered| gathered)
 }
 
 /// One call of many: it yields in order what became of each, and does not fail.
@@ -88,7 +88,7 @@ pub fn gather_results<C: Yield>(
 ) -> Call<Results<C::Output>, Results<C::Output>, C::Place> {
     let into_arg = IntoArg::<Result<C::Output, JobError>>::into_arg;
     let list = Tolerated(List(calls.into_iter().map(into_arg).collect()));
-    Call::bind(&GATHER, Box::new(list), Ok)
+    Call::bind(&GATHER, list.0.nesting(), Box::new(list), Ok)
 }
 
 /// One call of many, each under a key: it yields what they yield, by key.
@@ -104,7 +104,8 @@ where
 {
     let pairs = pairs.into_iter().map(|(key, call)| (key, IntoArg::<C::Output>::into_arg(call)));
     let (keys, args) = pairs.unzip();
-    Call::bind(&GATHER, Box::new(Keyed { keys, list: List(args) }), |gathered| gathered)
+    let list = List(args);
+    Call::bind(&GATHER, list.nesting(), Box::new(Keyed { keys, list }), |gathered| gathered)
 }
 
 struct List<T>(Vec<Arg<T>>);
@@ -114,6 +115,12 @@ struct Tolerated<T>(List<Result<T, JobError>>);
 struct Keyed<K, T> {
     keys: Vec<K>,
     list: List<T>,
+}
+
+impl<T> List<T> {
+    fn nesting(&self) -> u32 {
+        self.0.iter().map(Arg::depth).max().unwrap_or(0) + 1
+    }
 }
 
 impl<T: Send + 'static> List<T> {
@@ -212,7 +219,7 @@ impl<T: DeserializeOwned + Send + 'static> From<Handle<T>>
     /// A call that yields what the job does. Delayed, it is the job that is there already.
     fn from(handle: Handle<T>) -> Self {
         let job = handle.id();
-        Self::bind(&GATHER, Box::new(handle), |answer| answer).of_job(job)
+        Self::bind(&GATHER, 0, Box::new(handle), |answer| answer).of_job(job)
     }
 }
 

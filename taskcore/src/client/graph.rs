@@ -30,8 +30,16 @@ pub(super) enum Top<T> {
     Job(Handle<T>, CallOptions),
 }
 
+/// Planning goes down a level of the stack for each call inside a call. Two thousand fit on a
+/// thread of 2 MiB, Tokio's default, in a build without optimisation.
+const MAX_NESTING: u32 = 1_000;
+
 /// The plan of a call at the root: a gather is a job of its own there.
 pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
+    let (task, levels) = (call.task().name, call.nesting());
+    if levels > MAX_NESTING {
+        return Err(DelayError::TooDeep { task: task.to_owned(), levels, limit: MAX_NESTING });
+    }
     let encode = |source| DelayError::Encode { task: call.task().name.to_owned(), source };
     Ok(match call.planned().map_err(encode)? {
         Planned::Call(plan) => Top::Plan(*plan),

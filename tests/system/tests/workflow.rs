@@ -253,8 +253,7 @@ on_each_broker! {
     }
 
     async fn ten_thousand_jobs_come_together_in_one(world: World) {
-        let parts = world.client.delay_all((0..10_000).map(number)).await.unwrap();
-        let total = sum(gather(parts)).delay().await.unwrap();
+        let total = sum(gather((0..10_000).map(number))).delay().await.unwrap();
         assert_eq!(total.record().await.unwrap().unwrap().waits_for, 10_000);
         assert_eq!(world.drain().await.done, 10_001);
         assert_eq!(total.await, Ok(49_995_000));
@@ -269,6 +268,14 @@ on_each_broker! {
         let message = bad.await.unwrap_err().failure().unwrap().message.clone();
         assert!(message.starts_with("task `workflow.fails` failed"), "{message}");
         assert_eq!(world.journal.lines(), ["0"]);
+    }
+
+    async fn calls_nested_too_deep_are_refused_with_the_remedy(world: World) {
+        let deep = (0..1_000).fold(add(number(1), 1), |call, _| add(call, 1));
+        let error = deep.delay().await.unwrap_err().to_string();
+        assert!(error.contains("1002 levels deep and the limit is 1000"), "{error}");
+        assert!(error.contains("pass their handles"), "{error}");
+        assert!(world.jobs().await.is_empty());
     }
 
     async fn a_blocked_job_expires_and_fails_what_waits_for_it(world: World) {
