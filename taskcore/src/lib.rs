@@ -34,6 +34,7 @@ mod source;
 mod state;
 mod task;
 mod trace;
+mod unique;
 mod wait;
 
 #[doc(hidden)]
@@ -41,6 +42,7 @@ mod wait;
 pub mod __private;
 
 pub use arg::{Arg, IntoArg};
+pub use broker::{OnConflict, UniqueScope};
 pub use call::Call;
 pub use client::{Client, ClientBuilder, InvalidMode, Mode, Switch, connect, set_default};
 pub use clock::Clock;
@@ -64,6 +66,7 @@ pub use task::{
     registry,
 };
 pub use trace::{InvalidTraceParent, TraceParent};
+pub use unique::{TaskUnique, UniqueBy};
 pub use wait::{as_completed, map, map_within};
 
 pub use taskmacro::{on_start, register_task, task, test};

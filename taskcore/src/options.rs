@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::queue::{Priority, QueueName};
 use crate::retry::Backoff;
+use crate::unique::{TaskUnique, UniqueOptions};
 
 /// What the attribute on a task says; the base that a call's own options change.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct TaskOptions {
     pub keep_result: Duration,
     /// Keep nothing of a job that is done.
     pub ignore_result: bool,
+    /// The unique keys of its jobs; `None` if they have none.
+    pub unique: Option<TaskUnique>,
 }
 
 impl TaskOptions {
@@ -41,6 +44,7 @@ impl TaskOptions {
         expires_in: None,
         keep_result: Self::KEEP_RESULT,
         ignore_result: false,
+        unique: None,
     };
 }
 
@@ -55,6 +59,7 @@ pub(crate) struct CallOptions {
     pub(crate) expires_in: Option<Duration>,
     pub(crate) keep_result: Duration,
     pub(crate) ignore_result: bool,
+    pub(crate) unique: UniqueOptions,
     pub(crate) headers: BTreeMap<String, String>,
     /// The first setter that was given something unusable; `.delay()` reports it.
     pub(crate) invalid: Option<String>,
@@ -71,6 +76,7 @@ impl CallOptions {
             expires_in: task.expires_in,
             keep_result: task.keep_result,
             ignore_result: task.ignore_result,
+            unique: UniqueOptions::of_task(task.unique),
             headers: BTreeMap::new(),
             invalid: None,
         }

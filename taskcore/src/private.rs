@@ -14,6 +14,7 @@ pub use serde;
 
 pub use crate::arg::IntoArg;
 pub use crate::args::{Slot, Slots};
+pub use crate::broker::{OnConflict, UniqueScope};
 pub use crate::call::{Call, bind_async, bind_plain};
 pub use crate::context::Context;
 pub use crate::kind::{Awaited, Direct, PlaceOf};
@@ -26,6 +27,7 @@ pub use crate::task::{
     AsyncTaskFn, Frame, PlainTaskFn, Raised, Run, StateNeed, TaskDescriptor, TaskFn, TaskKind,
     prepare_async, prepare_plain,
 };
+pub use crate::unique::{TaskUnique, UniqueBy};
 
 /// What a start hook's function returns, boxed.
 pub type HookFuture<'a> = futures::future::BoxFuture<'a, Result<(), Box<dyn Error + Send + Sync>>>;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
 
+use super::unique::{Standing, Taken};
 use super::{Client, Mode};
 use crate::broker::{Due, Input, Lookup, NewJob};
 use crate::builtin::GATHER_PARAM;
@@ -37,7 +38,7 @@ pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
         gathered => {
             let mut args = ArgsPlan::new();
             args.add_input(GATHER_PARAM, gathered);
-            Top::Plan(call.caller().plan(args))
+            Top::Plan(call.caller().plan(args, || None))
         }
     })
 }
@@ -45,6 +46,8 @@ pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
 /// The jobs of one expression, or of several, each after its inputs.
 pub(super) struct Graph<'a> {
     client: &'a Client,
+    standing: &'a Standing,
+    taken: Taken,
     made: Vec<Made>,
     jobs: Vec<NewJob>,
 }
@@ -56,6 +59,8 @@ pub(super) struct Made {
     pub(super) task: &'static str,
     pub(super) descriptor: &'static TaskDescriptor,
     pub(super) states: StateMap,
+    /// Whether the job was there already, and holds the unique key of the call.
+    pub(super) is_reused: bool,
 }
 
 /// The inputs of one job, each once.
@@ -79,8 +84,8 @@ impl Inputs {
 }
 
 impl<'a> Graph<'a> {
-    pub(super) fn new(client: &'a Client) -> Self {
-        Self { client, made: Vec::new(), jobs: Vec::new() }
+    pub(super) fn new(client: &'a Client, standing: &'a Standing) -> Self {
+        Self { client, standing, taken: Taken::default(), made: Vec::new(), jobs: Vec::new() }
     }
 
     /// Adds the jobs of an expression; answers the one at its root. All belong to one trace.
@@ -89,8 +94,22 @@ impl<'a> Graph<'a> {
         self.add_job(plan, due, &trace, Place::Root)
     }
 
-    /// The jobs to store. Inputs need a store that keeps results.
-    pub(super) fn into_jobs(self) -> Result<Vec<NewJob>, DelayError> {
+    /// Whether it may have to be planned anew, around jobs that are there already.
+    pub(super) fn may_reuse(&self) -> bool {
+        self.taken.may_reuse
+    }
+
+    /// The jobs to store, all or none. Inputs need a store that keeps results.
+    pub(super) fn into_jobs(mut self) -> Result<Vec<NewJob>, DelayError> {
+        let holds_keys =
+            self.client.connection().is_none_or(|open| open.broker.capabilities().unique);
+        if let Some(job) = self.jobs.iter().find(|job| job.unique.is_some() && !holds_keys) {
+            let (task, broker) = (job.task.to_string(), self.client.broker_name());
+            return Err(DelayError::NoUnique { task, broker });
+        }
+        if let Some((_, all_but_last)) = self.jobs.split_last_mut() {
+            all_but_last.iter_mut().for_each(|job| job.with_next = true);
+        }
         let keeps = self.client.connection().is_none_or(|open| open.results.is_some());
         match self.jobs.iter().find(|job| !job.inputs.is_empty() && !keeps) {
             Some(job) => Err(DelayError::NoResults {
@@ -113,6 +132,12 @@ impl<'a> Graph<'a> {
         trace: &str,
         place: Place,
     ) -> Result<Made, DelayError> {
+        let id = JobId::new();
+        let (task, descriptor, states) = (plan.task.name, plan.task, plan.states.clone());
+        let is_eager = self.client.mode() == Mode::Eager;
+        if !is_eager && let Some(id) = self.taken.job_or_take(plan, self.standing, id)? {
+            return Ok(Made { id, task, descriptor, states, is_reused: true });
+        }
         let mut inputs = Inputs::default();
         let mut sources = BTreeMap::new();
         for (name, planned) in &plan.args.inputs {
@@ -120,8 +145,7 @@ impl<'a> Graph<'a> {
             sources.insert(Cow::Borrowed(*name), source);
         }
         let envelope = self.envelope(plan, sources, trace, place)?;
-        let (task, options) = (plan.task.name, &plan.options);
-        let id = JobId::new();
+        let options = &plan.options;
         self.jobs.push(NewJob {
             id,
             queue: options.queue.clone(),
@@ -130,10 +154,12 @@ impl<'a> Graph<'a> {
             due,
             expires_in: options.expires_in,
             inputs: inputs.inputs,
+            unique: plan.unique.clone(),
+            with_next: false,
             envelope,
         });
-        let made = Made { id, task, descriptor: plan.task, states: plan.states.clone() };
-        if self.client.mode() == Mode::Eager {
+        let made = Made { id, task, descriptor, states, is_reused: false };
+        if is_eager {
             self.made.push(made.clone());
         }
         Ok(made)
@@ -149,8 +175,9 @@ impl<'a> Graph<'a> {
     ) -> Result<Source, DelayError> {
         Ok(match planned {
             Planned::Call(plan) => {
-                let job = self.add_job(plan, Due::Now, trace, Place::Input)?.id;
-                inputs.add(Input { job, tolerant, owned: true });
+                let made = self.add_job(plan, Due::Now, trace, Place::Input)?;
+                let (job, owned) = (made.id, !made.is_reused);
+                inputs.add(Input { job, tolerant, owned });
                 Source::Job(job)
             }
             Planned::Job(job, handle) => match known(*job, handle) {

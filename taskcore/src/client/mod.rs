@@ -5,6 +5,7 @@ mod eager;
 mod enqueuer;
 mod graph;
 mod mode;
+mod unique;
 mod waiter;
 
 use std::collections::HashMap;
@@ -19,7 +20,7 @@ pub use mode::{InvalidMode, Mode, Switch};
 
 use crate::broker::{
     BrokerError, CancelOutcome, CancelScope, Connection, Due, Guarded, JobFilter, JobRecord,
-    Lookup, Operate, ResultStore,
+    Lookup, NewJob, Operate, ResultStore,
 };
 use crate::call::Call;
 use crate::error::{DelayError, JobError};
@@ -30,6 +31,7 @@ use crate::scope;
 use crate::trace::TraceParent;
 use enqueuer::Enqueuer;
 use graph::{Graph, Made, Top, top};
+use unique::Standing;
 use waiter::Waiters;
 
 /// What applications delay calls through. A clone shares it.
@@ -96,6 +98,14 @@ impl ClientBuilder {
         };
         Client { shared: Arc::new(shared) }
     }
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    All,
+    /// Its calls are to be planned anew, around jobs that hold their unique keys.
+    NotYet,
 }
 
 /// Jobs in one look-up.
@@ -193,17 +203,26 @@ impl Client {
             }
             return Ok(handles);
         }
-        let mut graph = Graph::new(self);
-        let mut handles = Vec::with_capacity(calls.len());
-        for call in &calls {
-            handles.push(match top(call)? {
-                Top::Plan(plan) => self.handle_of(&graph.add(&plan, Due::Now)?, &plan.options),
-                Top::Job(handle) => handle,
-            });
-        }
+        let mut tops = calls.iter().map(top).collect::<Result<Vec<_>, _>>()?;
         drop(calls);
-        self.store_graph(graph).await?;
-        Ok(handles)
+        let mut standing = Standing::default();
+        loop {
+            let mut graph = Graph::new(self, &standing);
+            let mut handles = Vec::with_capacity(tops.len());
+            for top in &tops {
+                handles.push(match top {
+                    Top::Plan(plan) => self.handle_of(&graph.add(plan, Due::Now)?, &plan.options),
+                    Top::Job(handle) => handle.clone(),
+                });
+            }
+            if !graph.may_reuse() {
+                tops.clear();
+            }
+            let jobs = graph.into_jobs()?;
+            if self.store_jobs(jobs, &mut standing).await? == Stored::All {
+                return Ok(handles);
+            }
+        }
     }
 
     /// Stores one call; what `.delay()` and its siblings come to.
@@ -228,30 +247,42 @@ impl Client {
             tracing::warn!(target: "hereafter", task, "would have delayed the task, but Hereafter is disabled");
             return Ok(Handle::disabled(JobId::new(), task));
         }
-        let mut graph = Graph::new(self);
-        let job = graph.add(&plan, due)?;
+        let mut standing = Standing::default();
         if self.shared.mode == Mode::Eager {
+            let mut graph = Graph::new(self, &standing);
+            graph.add(&plan, due)?;
             return eager::run(self, graph, due).await.map(Handle::known);
         }
-        let handle = self.handle_of(&job, &plan.options);
-        drop(plan);
-        self.store_graph(graph).await?;
-        Ok(handle)
+        let mut unstored = Some(plan);
+        while let Some(plan) = unstored {
+            let mut graph = Graph::new(self, &standing);
+            let handle = self.handle_of(&graph.add(&plan, due)?, &plan.options);
+            unstored = graph.may_reuse().then_some(plan);
+            let jobs = graph.into_jobs()?;
+            if self.store_jobs(jobs, &mut standing).await? == Stored::All {
+                return Ok(handle);
+            }
+        }
+        unreachable!("only what may reuse a job is planned anew")
     }
 
-    /// Stores the jobs of a graph in one step.
-    async fn store_graph(&self, graph: Graph<'_>) -> Result<(), DelayError> {
-        let mut jobs = graph.into_jobs()?;
-        match jobs.pop() {
+    /// Stores jobs in one step, all or none. If none, `standing` knows more.
+    async fn store_jobs(
+        &self,
+        jobs: Vec<NewJob>,
+        standing: &mut Standing,
+    ) -> Result<Stored, DelayError> {
+        let enqueuer = &self.shared.enqueuer;
+        let answers = match &jobs[..] {
             // One alone shares its round trip with others of this moment.
-            Some(job) if jobs.is_empty() => self.shared.enqueuer.enqueue(job).await,
-            Some(job) => {
-                jobs.push(job);
-                self.shared.enqueuer.check_size(jobs.len())?;
-                self.shared.enqueuer.enqueue_all(jobs).await
+            [job] => vec![enqueuer.enqueue(job.clone()).await?],
+            _ => {
+                enqueuer.check_size(jobs.len())?;
+                enqueuer.enqueue_all(&jobs).await?
             }
-            None => Ok(()),
-        }
+        };
+        let is_anew = standing.learn(&jobs, &answers)?;
+        Ok(if is_anew { Stored::NotYet } else { Stored::All })
     }
 
     fn handle_of<T>(&self, job: &Made, options: &CallOptions) -> Handle<T> {

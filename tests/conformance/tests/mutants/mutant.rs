@@ -205,6 +205,8 @@ impl Mutant {
             due: Due::Now,
             expires_in: None,
             inputs: Vec::new(),
+            unique: None,
+            with_next: false,
             envelope: delivery.envelope.clone(),
         };
         let copies: Vec<_> = {
