@@ -34,6 +34,7 @@ impl SqliteBroker {
     const CAPABILITIES: Capabilities = Capabilities {
         dedupe: true,
         results: true,
+        unique: true,
         durable: true,
         // Bounds how long one call holds the write lock: about 50 ms.
         max_batch: 10_000,
