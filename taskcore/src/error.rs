@@ -364,7 +364,8 @@ pub enum DelayError {
     },
     /// Another job holds the unique key of the call.
     #[error(
-        "cannot delay task `{task}`: job {existing} holds the unique key `{key}`; wait for that job          (`client.handle(id)`), or delay with `.on_conflict(OnConflict::Reuse)` to get a handle of it"
+        "cannot delay task `{task}`: job {existing} holds the unique key `{key}`; wait for that job \
+         (`client.handle(id)`), or delay with `.on_conflict(OnConflict::Reuse)` to get a handle of it"
     )]
     Duplicate {
         /// The task.

@@ -7,6 +7,7 @@ mod akimbo;
 mod ddt;
 mod marrow;
 mod taskit;
+mod unique;
 mod worq;
 mod ztask;
 
