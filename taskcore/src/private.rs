@@ -183,6 +183,24 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> TaskError for E {
     }
 }
 
+/// What a function of `unique_by` returns.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a unique key",
+    label = "the function of `unique_by` returns this; a key needs `std::fmt::Display`",
+    note = "return a `String` or a number"
+)]
+pub trait KeyText {
+    /// The key.
+    fn key_text(&self) -> String;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: std::fmt::Display> KeyText for T {
+    fn key_text(&self) -> String {
+        self.to_string()
+    }
+}
+
 /// The state of a task.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of a task",

@@ -153,12 +153,15 @@ impl Task<'_> {
         let lent = pairs(names.iter().map(|name| quote!(#name)));
         let lent = spans::relocate(lent, path.span());
         let arguments = spans::relocate(quote!((#(#names),*)), path.span());
-        let text = spans::relocate(quote!(::std::string::ToString::to_string), path.span());
+        let here = spans::at(path.span());
+        let text = quote_spanned!(here=> #private::KeyText::key_text);
+        let text = spans::relocate(text, path.span());
+        let text = quote_spanned!(here=> #text(&#path #arguments));
         Some(quote! {
             fn unique_key(
                 #lent: <Self::Slots as #private::Slots>::Lent<'_>,
             ) -> ::core::option::Option<::std::string::String> {
-                ::core::option::Option::Some(#text(&#path #arguments))
+                ::core::option::Option::Some(#text)
             }
         })
     }
