@@ -135,9 +135,9 @@ impl Options {
             "on_conflict" => self.unique.on_conflict = Some((key, unique::on_conflict(&value)?)),
             "unique" => {
                 let text = UniqueBy::Key(unique::key(&value)?);
-                self.unique.set_by(key, text)?;
+                self.unique.set_by(&key, text)?;
             }
-            "unique_by" => self.unique.set_by(key, unique::by(&value)?)?,
+            "unique_by" => self.unique.set_by(&key, unique::by(&value)?)?,
             "unique_for" => {
                 let span = values::span(&value, example, unique::ZERO)?;
                 self.unique.set_scope(key, unique::Scope::For(span))?;

@@ -34,7 +34,7 @@ pub(crate) enum Scope {
 }
 
 impl UniqueOptions {
-    pub(crate) fn set_by(&mut self, key: Ident, by: UniqueBy) -> Result<()> {
+    pub(crate) fn set_by(&mut self, key: &Ident, by: UniqueBy) -> Result<()> {
         if self.by.is_some() {
             let message = "`unique` and `unique_by` contradict each other; remove one";
             return Err(Error::new(key.span(), message));

@@ -84,7 +84,7 @@ impl State {
             recoveries: 0,
             failure: None,
             lease: 0,
-            unique: new.unique.as_ref().map(|unique| Box::new(Claim::of(&new.task, unique))),
+            unique: Claim::of(new).map(Box::new),
             inputs,
             dependants: BTreeMap::new(),
             phase: if is_blocked {

@@ -18,6 +18,12 @@ struct Name {
     key: String,
 }
 
+impl Name {
+    fn of(new: &NewJob, unique: &Unique) -> Self {
+        Self { task: new.task.clone(), key: unique.key.clone() }
+    }
+}
+
 /// What a job was stored with.
 #[derive(Debug)]
 pub(crate) struct Claim {
@@ -40,9 +46,9 @@ pub(crate) struct Holders {
 }
 
 impl Claim {
-    pub(crate) fn of(task: &Cow<'static, str>, unique: &Unique) -> Self {
-        let name = Arc::new(Name { task: task.clone(), key: unique.key.clone() });
-        Self { name, scope: unique.scope }
+    pub(crate) fn of(new: &NewJob) -> Option<Self> {
+        let unique = new.unique.as_ref()?;
+        Some(Self { name: Arc::new(Name::of(new, unique)), scope: unique.scope })
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -136,7 +142,7 @@ impl State {
             let Some(unique) = new.unique.as_ref().filter(|_| !self.is_known(new.id)) else {
                 continue;
             };
-            let name = Name { task: new.task.clone(), key: unique.key.clone() };
+            let name = Name::of(new, unique);
             let holder = self.holders.holder(&name, now_ms);
             let sibling = *taken.entry(name).or_insert(new.id);
             if sibling != new.id {

@@ -24,7 +24,7 @@ use crate::trace::TraceParent;
 /// A call at the root of an expression.
 pub(super) enum Top<T> {
     /// A job is to be made.
-    Plan(Plan),
+    Plan(Box<Plan>),
     /// It was made of this handle.
     Job(Handle<T>),
 }
@@ -33,12 +33,12 @@ pub(super) enum Top<T> {
 pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
     let encode = |source| DelayError::Encode { task: call.task().name.to_owned(), source };
     Ok(match call.planned().map_err(encode)? {
-        Planned::Call(plan) => Top::Plan(*plan),
+        Planned::Call(plan) => Top::Plan(plan),
         Planned::Job(job, source) => Top::Job(Handle::of_source(job, source)),
         gathered => {
             let mut args = ArgsPlan::new();
             args.add_input(GATHER_PARAM, gathered);
-            Top::Plan(call.caller().plan(args, || None))
+            Top::Plan(Box::new(call.caller().plan(args, || None)))
         }
     })
 }
