@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as Waker, Poll};
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::broker::{Due, OnConflict, UniqueScope};
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::{DelayError, JobError};
-use crate::handle::Handle;
+use crate::handle::{Handle, HandleSource};
+use crate::id::JobId;
 use crate::kind::{ArgKinds, Awaited, Direct, InPlace, PlaceOf};
 use crate::options::CallOptions;
 use crate::payload::{CodecError, Payload};
@@ -23,7 +25,7 @@ use crate::plan::{ArgsPlan, Planned};
 use crate::queue::{Priority, QueueName};
 use crate::retry::Backoff;
 use crate::state::StateMap;
-use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor};
+use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
 
 /// A task bound to arguments, not sent anywhere yet.
 ///
@@ -61,11 +63,13 @@ enum RunHere<R> {
     Over,
 }
 
+/// The call of a task, whose arguments are of these kinds.
+type TaskCall<F, Kinds, P> =
+    Call<<F as TaskFn>::Output, Direct<Kinds, <F as TaskFn>::Output, <F as TaskFn>::Return>, P>;
+
 /// Binds an async task; for generated code.
 #[doc(hidden)]
-pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(
-    slots: F::Slots,
-) -> Call<F::Output, Direct<Kinds, F::Output, F::Return>, Awaited> {
+pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(slots: F::Slots) -> TaskCall<F, Kinds, Awaited> {
     let bound = Box::new(BoundAsync::<F, Kinds>::new(slots));
     Call::bind(F::descriptor(), bound, judge_direct::<F, Kinds>)
 }
@@ -74,7 +78,7 @@ pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(
 #[doc(hidden)]
 pub fn bind_plain<F: PlainTaskFn, Kinds: ArgKinds>(
     slots: F::Slots,
-) -> Call<F::Output, Direct<Kinds, F::Output, F::Return>, PlaceOf<Kinds>> {
+) -> TaskCall<F, Kinds, PlaceOf<Kinds>> {
     let bound = Box::new(BoundPlain::<F, Kinds>::new(slots));
     Call::bind(F::descriptor(), bound, judge_direct::<F, Kinds>)
 }
@@ -253,6 +257,49 @@ impl<T, R, P> Call<T, R, P> {
     /// Adds a header, for middleware and tracing. `traceparent` must be a W3C one.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.inner.options.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds a call that follows the job: stored with it, and run once it has ended.
+    ///
+    /// `follow` makes that call of the job's handle, and the type of its parameter says when it
+    /// runs: a `T` takes the result, so it runs on success; a `Result<T, JobError>` takes
+    /// whatever comes; a `JobError` takes [`Handle::failure`], so it runs on failure. What is
+    /// not to run fails with its input, or ends as cancelled.
+    ///
+    /// [`Handle::then`] does the same for a job that is there, ended or not. A call that runs
+    /// here has no follow-ups.
+    ///
+    /// ```
+    /// # use taskcore as hereafter;
+    /// use hereafter::{JobError, register_task};
+    ///
+    /// #[register_task(crate = hereafter)]
+    /// fn render(page: String) -> String { page }
+    ///
+    /// #[register_task(crate = hereafter)]
+    /// fn publish(page: String) {}
+    ///
+    /// #[register_task(crate = hereafter)]
+    /// fn alert(error: JobError) {}
+    ///
+    /// let call = render("home").then(|page| publish(page)).then(|page| alert(page.failure()));
+    /// # drop(call);
+    /// ```
+    pub fn then<U, R2, P2>(mut self, follow: impl FnOnce(Handle<T>) -> Call<U, R2, P2>) -> Self {
+        let options = &mut self.inner.options;
+        let id = *options.id.get_or_insert_with(JobId::new);
+        let follow_up = follow(Handle::of_source(id, HandleSource::Unbound));
+        match follow_up.planned() {
+            Ok(planned) => self.inner.options.follow_ups.push(Arc::new(planned)),
+            Err(error) => self.refuse(&error),
+        }
+        self
+    }
+
+    /// Refers to a job that is there.
+    pub(crate) fn of_job(mut self, id: JobId) -> Self {
+        self.inner.options.id = Some(id);
         self
     }
 

@@ -43,6 +43,12 @@ impl<T: DeserializeOwned + Send + 'static> Yield for Handle<T> {
     type Place = Awaited;
 }
 
+/// A call of many calls, which may fail: run here it yields a `Result`.
+pub type Gathered<T, P> = Call<T, Result<T, JobError>, P>;
+
+/// What became of many calls, in order.
+pub type Results<T> = Vec<Result<T, JobError>>;
+
 /// One call of many: it yields what they yield, in order.
 ///
 /// As an argument of another call it is no job of its own: its calls are inputs of the job
@@ -69,9 +75,7 @@ impl<T: DeserializeOwned + Send + 'static> Yield for Handle<T> {
 /// let total = sum(gather(["a b", "c"].map(count))).call();
 /// assert_eq!(total, Ok(3));
 /// ```
-pub fn gather<C: Yield>(
-    calls: impl IntoIterator<Item = C>,
-) -> Call<Vec<C::Output>, Result<Vec<C::Output>, JobError>, C::Place> {
+pub fn gather<C: Yield>(calls: impl IntoIterator<Item = C>) -> Gathered<Vec<C::Output>, C::Place> {
     let list = List(calls.into_iter().map(IntoArg::<C::Output>::into_arg).collect());
     Call::bind(&GATHER, Box::new(list), |gathered| gathered)
 }
@@ -81,7 +85,7 @@ pub fn gather<C: Yield>(
 /// Otherwise as [`gather`].
 pub fn gather_results<C: Yield>(
     calls: impl IntoIterator<Item = C>,
-) -> Call<Vec<Result<C::Output, JobError>>, Vec<Result<C::Output, JobError>>, C::Place> {
+) -> Call<Results<C::Output>, Results<C::Output>, C::Place> {
     let into_arg = IntoArg::<Result<C::Output, JobError>>::into_arg;
     let list = Tolerated(List(calls.into_iter().map(into_arg).collect()));
     Call::bind(&GATHER, Box::new(list), Ok)
@@ -93,7 +97,7 @@ pub fn gather_results<C: Yield>(
 /// [`gather`].
 pub fn gather_map<K, C>(
     pairs: impl IntoIterator<Item = (K, C)>,
-) -> Call<HashMap<K, C::Output>, Result<HashMap<K, C::Output>, JobError>, C::Place>
+) -> Gathered<HashMap<K, C::Output>, C::Place>
 where
     K: Serialize + Eq + Hash + Send + 'static,
     C: Yield,
@@ -207,7 +211,8 @@ impl<T: DeserializeOwned + Send + 'static> From<Handle<T>>
 {
     /// A call that yields what the job does. Delayed, it is the job that is there already.
     fn from(handle: Handle<T>) -> Self {
-        Self::bind(&GATHER, Box::new(handle), |answer| answer)
+        let job = handle.id();
+        Self::bind(&GATHER, Box::new(handle), |answer| answer).of_job(job)
     }
 }
 

@@ -18,6 +18,7 @@ mod clock;
 mod context;
 mod envelope;
 mod error;
+mod follow;
 mod gather;
 mod handle;
 mod hook;
@@ -49,7 +50,8 @@ pub use clock::Clock;
 pub use context::{Context, ContextParts};
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::{DelayError, Failure, FailureKind, JobError, Permanent, error_chain};
-pub use gather::{Yield, gather, gather_map, gather_results};
+pub use follow::FailureOf;
+pub use gather::{Gathered, Results, Yield, gather, gather_map, gather_results};
 pub use handle::Handle;
 pub use hook::{Start, StartHook};
 pub use id::{InvalidJobId, JobId};
@@ -59,7 +61,7 @@ pub use panic::panic_message;
 pub use payload::{Codec, CodecError, Json, Payload};
 pub use queue::{InvalidPriority, InvalidQueueName, Priority, QueueName};
 pub use retry::{Backoff, RetryPolicy};
-pub use source::Source;
+pub use source::{NoArgument, Source};
 pub use state::{State, StateMap, scope_state};
 pub use task::{
     Completion, DuplicateTask, Frame, Raised, Registry, Run, StateNeed, TaskDescriptor, TaskKind,

@@ -1,8 +1,11 @@
 //! Options of a task and of one call.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::id::JobId;
+use crate::plan::Planned;
 use crate::queue::{Priority, QueueName};
 use crate::retry::Backoff;
 use crate::unique::{TaskUnique, UniqueOptions};
@@ -61,6 +64,10 @@ pub(crate) struct CallOptions {
     pub(crate) ignore_result: bool,
     pub(crate) unique: UniqueOptions,
     pub(crate) headers: BTreeMap<String, String>,
+    /// The id of the job, where something refers to it before it is stored.
+    pub(crate) id: Option<JobId>,
+    /// Calls that follow the job, stored with it.
+    pub(crate) follow_ups: Vec<Arc<Planned>>,
     /// The first setter that was given something unusable; `.delay()` reports it.
     pub(crate) invalid: Option<String>,
 }
@@ -78,6 +85,8 @@ impl CallOptions {
             ignore_result: task.ignore_result,
             unique: UniqueOptions::of_task(task.unique),
             headers: BTreeMap::new(),
+            id: None,
+            follow_ups: Vec::new(),
             invalid: None,
         }
     }

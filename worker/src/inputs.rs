@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use taskcore::broker::{BrokerError, Delivery, Verdict};
-use taskcore::{Client, Envelope, Failure, FailureKind, error_chain};
+use taskcore::{Client, Envelope, Failure, FailureKind, NoArgument, error_chain};
 
 use crate::report;
 
@@ -34,9 +34,10 @@ pub(crate) async fn args<'a>(
     };
     match envelope.full_args(&found) {
         Ok(args) => Ok(Cow::Owned(args.into_bytes().into())),
-        Err(error) => {
+        Err(NoArgument::NoFailure(_)) => Err(Verdict::Cancelled),
+        Err(NoArgument::Failed(error)) => {
             // Not a failure of kind `Input`, which a replay passes over: this job is the one to replay.
-            Err(Verdict::Failed { failure: failed(delivery, error.to_string()) })
+            Err(Verdict::Failed { failure: failed(delivery, &error.to_string()) })
         }
     }
 }
@@ -47,10 +48,10 @@ fn unread(delivery: &Delivery, error: &BrokerError) -> Verdict {
     if error.is_transient() {
         return Verdict::Release;
     }
-    Verdict::Failed { failure: failed(delivery, error_chain(error)) }
+    Verdict::Failed { failure: failed(delivery, &error_chain(error)) }
 }
 
-fn failed(delivery: &Delivery, reason: String) -> Failure {
+fn failed(delivery: &Delivery, reason: &str) -> Failure {
     Failure {
         kind: FailureKind::Arguments,
         task: delivery.task.clone(),

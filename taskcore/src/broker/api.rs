@@ -74,6 +74,7 @@ use crate::queue::QueueName;
 /// | running | verdict retry | scheduled | attempt + 1 |
 /// | running | verdict failed | failed | attempt + 1 |
 /// | running | verdict release | ready | |
+/// | running | verdict cancelled | cancelled | |
 /// | running | lease ended | ready | losses + 1; recoveries + 1 if begun |
 /// | running | lease ended, recoveries at the limit | failed (lost) | |
 /// | ready, scheduled, blocked, running | cancel | cancelled | |

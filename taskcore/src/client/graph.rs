@@ -12,8 +12,10 @@ use crate::builtin::GATHER_PARAM;
 use crate::call::Call;
 use crate::envelope::Envelope;
 use crate::error::{DelayError, JobError};
+use crate::follow::did_not_fail;
 use crate::handle::{Handle, HandleSource};
 use crate::id::JobId;
+use crate::options::CallOptions;
 use crate::payload::Payload;
 use crate::plan::{ArgsPlan, Plan, Planned};
 use crate::source::Source;
@@ -24,21 +26,23 @@ use crate::trace::TraceParent;
 /// A call at the root of an expression.
 pub(super) enum Top<T> {
     /// A job is to be made.
-    Plan(Box<Plan>),
-    /// It was made of this handle.
-    Job(Handle<T>),
+    Plan(Plan),
+    /// It was made of this handle. Its options hold what follows the job.
+    Job(Handle<T>, CallOptions),
 }
 
 /// The plan of a call at the root: a gather is a job of its own there.
 pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
     let encode = |source| DelayError::Encode { task: call.task().name.to_owned(), source };
     Ok(match call.planned().map_err(encode)? {
-        Planned::Call(plan) => Top::Plan(plan),
-        Planned::Job(job, source) => Top::Job(Handle::of_source(job, source)),
+        Planned::Call(plan) => Top::Plan(*plan),
+        Planned::Job(job, source) => {
+            Top::Job(Handle::of_source(job, source), call.caller().options.clone())
+        }
         gathered => {
             let mut args = ArgsPlan::new();
             args.add_input(GATHER_PARAM, gathered);
-            Top::Plan(Box::new(call.caller().plan(args, || None)))
+            Top::Plan(call.caller().plan(args, || None))
         }
     })
 }
@@ -48,6 +52,8 @@ pub(super) struct Graph<'a> {
     client: &'a Client,
     standing: &'a Standing,
     taken: Taken,
+    /// Jobs that stand in for calls to which others refer by the id that was meant for them.
+    aliases: HashMap<JobId, JobId>,
     made: Vec<Made>,
     jobs: Vec<NewJob>,
 }
@@ -59,8 +65,13 @@ pub(super) struct Made {
     pub(super) task: &'static str,
     pub(super) descriptor: &'static TaskDescriptor,
     pub(super) states: StateMap,
-    /// Whether the job was there already, and holds the unique key of the call.
-    pub(super) is_reused: bool,
+}
+
+impl Made {
+    fn of(plan: &Plan, id: JobId) -> Self {
+        let (task, descriptor) = (plan.task.name, plan.task);
+        Self { id, task, descriptor, states: plan.states.clone() }
+    }
 }
 
 /// The inputs of one job, each once.
@@ -85,7 +96,14 @@ impl Inputs {
 
 impl<'a> Graph<'a> {
     pub(super) fn new(client: &'a Client, standing: &'a Standing) -> Self {
-        Self { client, standing, taken: Taken::default(), made: Vec::new(), jobs: Vec::new() }
+        Self {
+            client,
+            standing,
+            taken: Taken::default(),
+            aliases: HashMap::new(),
+            made: Vec::new(),
+            jobs: Vec::new(),
+        }
     }
 
     /// Adds the jobs of an expression; answers the one at its root. All belong to one trace.
@@ -125,27 +143,74 @@ impl<'a> Graph<'a> {
         self.made.into_iter().zip(self.jobs)
     }
 
+    /// Adds the jobs of an expression, in a loop: a chain of calls may be longer than a stack.
     fn add_job(
         &mut self,
-        plan: &Plan,
+        root: &Plan,
         due: Due,
         trace: &str,
         place: Place,
     ) -> Result<Made, DelayError> {
-        let id = JobId::new();
-        let (task, descriptor, states) = (plan.task.name, plan.task, plan.states.clone());
-        let is_eager = self.client.mode() == Mode::Eager;
-        if !is_eager && let Some(id) = self.taken.job_or_take(plan, self.standing, id)? {
-            return Ok(Made { id, task, descriptor, states, is_reused: true });
+        let mut added = Added::default();
+        let mut left = vec![Visit::Enter(root)];
+        while let Some(visit) = left.pop() {
+            match visit {
+                Visit::Enter(plan) => {
+                    let id = plan.options.id.unwrap_or_else(JobId::new);
+                    if let Some(job) = self.standing_in(plan, id)? {
+                        self.follow(&plan.options, trace)?;
+                        added.insert(
+                            std::ptr::from_ref(plan),
+                            Input { owned: false, ..made_for(job) },
+                        );
+                        continue;
+                    }
+                    left.push(Visit::Leave(plan, id));
+                    left.extend(calls_inside(plan).into_iter().rev().map(Visit::Enter));
+                }
+                Visit::Leave(plan, id) => {
+                    let is_root = std::ptr::eq(plan, root);
+                    let (due, place) =
+                        if is_root { (due, place) } else { (Due::Now, Place::Input) };
+                    self.add_one(plan, id, due, trace, place, &added)?;
+                    added.insert(std::ptr::from_ref(plan), made_for(id));
+                }
+            }
         }
+        let id = added[&std::ptr::from_ref(root)].job;
+        Ok(Made::of(root, id))
+    }
+
+    /// The job that is there in place of this call, if its unique key says so.
+    fn standing_in(&mut self, plan: &Plan, id: JobId) -> Result<Option<JobId>, DelayError> {
+        if self.client.mode() == Mode::Eager {
+            return Ok(None);
+        }
+        let job = self.taken.job_or_take(plan, self.standing, id)?;
+        if let Some(job) = job {
+            self.aliases.insert(id, job);
+        }
+        Ok(job)
+    }
+
+    fn add_one(
+        &mut self,
+        plan: &Plan,
+        id: JobId,
+        due: Due,
+        trace: &str,
+        place: Place,
+        added: &Added,
+    ) -> Result<(), DelayError> {
         let mut inputs = Inputs::default();
         let mut sources = BTreeMap::new();
+        let jobs = Jobs { added, aliases: &self.aliases };
         for (name, planned) in &plan.args.inputs {
-            let source = self.source(planned, false, trace, &mut inputs)?;
+            let source = source(planned, false, &jobs, &mut inputs);
             sources.insert(Cow::Borrowed(*name), source);
         }
         let envelope = self.envelope(plan, sources, trace, place)?;
-        let options = &plan.options;
+        let (task, options) = (plan.task.name, &plan.options);
         self.jobs.push(NewJob {
             id,
             queue: options.queue.clone(),
@@ -158,47 +223,21 @@ impl<'a> Graph<'a> {
             with_next: false,
             envelope,
         });
-        let made = Made { id, task, descriptor, states, is_reused: false };
-        if is_eager {
-            self.made.push(made.clone());
+        self.taken.mark_added(plan);
+        if self.client.mode() == Mode::Eager {
+            self.made.push(Made::of(plan, id));
         }
-        Ok(made)
+        self.follow(options, trace)
     }
 
-    /// Where an argument comes from, once the jobs that it needs are added.
-    fn source(
-        &mut self,
-        planned: &Planned,
-        tolerant: bool,
-        trace: &str,
-        inputs: &mut Inputs,
-    ) -> Result<Source, DelayError> {
-        Ok(match planned {
-            Planned::Call(plan) => {
-                let made = self.add_job(plan, Due::Now, trace, Place::Input)?;
-                let (job, owned) = (made.id, !made.is_reused);
-                inputs.add(Input { job, tolerant, owned });
-                Source::Job(job)
-            }
-            Planned::Job(job, handle) => match known(*job, handle) {
-                Some(source) => source,
-                None => {
-                    inputs.add(Input { job: *job, tolerant, owned: false });
-                    Source::Job(*job)
-                }
-            },
-            Planned::Try(inner) => Source::Try(Box::new(self.source(inner, true, trace, inputs)?)),
-            Planned::List(list) => {
-                let sources = list.iter().map(|item| self.source(item, tolerant, trace, inputs));
-                Source::list(sources.collect::<Result<_, _>>()?)
-            }
-            Planned::Map(pairs) => {
-                let sources = pairs.iter().map(|(key, item)| {
-                    Ok((key.clone(), self.source(item, tolerant, trace, inputs)?))
-                });
-                Source::Map(sources.collect::<Result<_, DelayError>>()?)
-            }
-        })
+    /// Adds the calls that follow a job that was added, or is there already.
+    pub(super) fn follow(&mut self, options: &CallOptions, trace: &str) -> Result<(), DelayError> {
+        let mut calls = Vec::new();
+        options.follow_ups.iter().for_each(|follow_up| add_calls(follow_up, &mut calls));
+        for call in calls {
+            self.add_job(call, Due::Now, trace, Place::Input)?;
+        }
+        Ok(())
     }
 
     /// The stored form of a job, checked against the limits.
@@ -242,6 +281,87 @@ enum Place {
     Input,
 }
 
+/// What the calls of one expression came to, by the address of their plan: inputs that are
+/// needed.
+type Added = HashMap<*const Plan, Input>;
+
+fn made_for(job: JobId) -> Input {
+    Input { job, tolerant: false, owned: true }
+}
+
+/// Where a call finds the jobs that it needs.
+struct Jobs<'a> {
+    added: &'a Added,
+    aliases: &'a HashMap<JobId, JobId>,
+}
+
+impl Jobs<'_> {
+    /// The job itself, or the one that stands in for it.
+    fn real(&self, job: JobId) -> JobId {
+        self.aliases.get(&job).copied().unwrap_or(job)
+    }
+}
+
+/// A step through the calls of an expression: each is added after those inside it, in the order
+/// of the arguments. Where another job stands in for a call, those inside it are passed over.
+enum Visit<'p> {
+    Enter(&'p Plan),
+    Leave(&'p Plan, JobId),
+}
+
+/// The calls that yield the arguments of a call; not those inside them.
+fn calls_inside(plan: &Plan) -> Vec<&Plan> {
+    let mut calls = Vec::new();
+    plan.args.inputs.iter().for_each(|(_, planned)| add_calls(planned, &mut calls));
+    calls
+}
+
+/// The calls that yield an argument; not those inside them.
+fn add_calls<'a>(planned: &'a Planned, calls: &mut Vec<&'a Plan>) {
+    match planned {
+        Planned::Call(plan) => calls.push(plan),
+        Planned::Job(..) | Planned::Failure(..) => {}
+        Planned::Try(inner) => add_calls(inner, calls),
+        Planned::List(list) => list.iter().for_each(|item| add_calls(item, calls)),
+        Planned::Map(pairs) => pairs.iter().for_each(|(_, item)| add_calls(item, calls)),
+    }
+}
+
+/// Where an argument comes from, once the jobs that it needs are added.
+fn source(planned: &Planned, tolerant: bool, jobs: &Jobs<'_>, inputs: &mut Inputs) -> Source {
+    match planned {
+        Planned::Call(plan) => {
+            let input = jobs.added[&std::ptr::from_ref::<Plan>(plan)];
+            inputs.add(Input { tolerant, ..input });
+            Source::Job(input.job)
+        }
+        Planned::Job(job, handle) => known(*job, handle).unwrap_or_else(|| {
+            let job = jobs.real(*job);
+            inputs.add(Input { job, tolerant, owned: false });
+            Source::Job(job)
+        }),
+        Planned::Failure(job, handle) => match known(*job, handle) {
+            Some(Source::Error(error)) => Source::Value(raw(&error)),
+            Some(_) => Source::Error(Box::new(did_not_fail(*job))),
+            None => {
+                let job = jobs.real(*job);
+                inputs.add(Input { job, tolerant: true, owned: false });
+                Source::Failure(job)
+            }
+        },
+        Planned::Try(inner) => Source::Try(Box::new(source(inner, true, jobs, inputs))),
+        Planned::List(list) => {
+            let sources = list.iter().map(|item| source(item, tolerant, jobs, inputs));
+            Source::list(sources.collect())
+        }
+        Planned::Map(pairs) => {
+            let sources =
+                pairs.iter().map(|(key, item)| (key.clone(), source(item, tolerant, jobs, inputs)));
+            Source::Map(sources.collect())
+        }
+    }
+}
+
 /// What a handle that reads no store yields; `None` for the others.
 fn known(job: JobId, handle: &HandleSource) -> Option<Source> {
     let error = match handle {
@@ -257,6 +377,10 @@ fn known(job: JobId, handle: &HandleSource) -> Option<Source> {
         HandleSource::Ignored(_) => JobError::ignored(job),
     };
     Some(Source::Error(Box::new(error)))
+}
+
+fn raw(error: &JobError) -> Box<RawValue> {
+    serde_json::value::to_raw_value(error).expect("errors are plain data")
 }
 
 fn value(result: Option<&Payload>) -> Source {

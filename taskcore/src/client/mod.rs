@@ -179,8 +179,8 @@ impl Client {
     /// Stores many calls in one batch: all or none. Handles come in order.
     ///
     /// A batch is at most [`Capabilities::max_batch`](crate::broker::Capabilities::max_batch)
-    /// calls: 10,000 on SQLite, 100,000 in memory. A client that is eager or disabled stores
-    /// nothing, and takes them one by one.
+    /// jobs, those of calls inside of calls counted: 50,000 on SQLite, 100,000 in memory. A
+    /// client that is eager or disabled stores nothing, and takes them one by one.
     ///
     /// # Errors
     ///
@@ -212,7 +212,10 @@ impl Client {
             for top in &tops {
                 handles.push(match top {
                     Top::Plan(plan) => self.handle_of(&graph.add(plan, Due::Now)?, &plan.options),
-                    Top::Job(handle) => handle.clone(),
+                    Top::Job(handle, options) => {
+                        graph.follow(options, &self.trace())?;
+                        handle.clone()
+                    }
                 });
             }
             if !graph.may_reuse() {
@@ -238,7 +241,11 @@ impl Client {
     {
         let plan = match top(&call)? {
             Top::Plan(plan) => plan,
-            Top::Job(handle) => return Ok(handle),
+            Top::Job(handle, options) => {
+                drop(call);
+                self.follow(&options).await?;
+                return Ok(handle);
+            }
         };
         // The call is `Send`, but not `Sync`.
         drop(call);
@@ -250,8 +257,8 @@ impl Client {
         let mut standing = Standing::default();
         if self.shared.mode == Mode::Eager {
             let mut graph = Graph::new(self, &standing);
-            graph.add(&plan, due)?;
-            return eager::run(self, graph, due).await.map(Handle::known);
+            let job = graph.add(&plan, due)?;
+            return eager::run(self, graph, &job, due).await.map(Handle::known);
         }
         let mut unstored = Some(plan);
         while let Some(plan) = unstored {
@@ -264,6 +271,40 @@ impl Client {
             }
         }
         unreachable!("only what may reuse a job is planned anew")
+    }
+
+    /// Stores what follows a job that is there.
+    async fn follow(&self, options: &CallOptions) -> Result<(), DelayError> {
+        let mut standing = Standing::default();
+        loop {
+            let mut graph = Graph::new(self, &standing);
+            graph.follow(options, &self.trace())?;
+            match self.shared.mode {
+                Mode::Normal => {}
+                Mode::Eager => return eager::run_all(self, graph).await.map(drop),
+                Mode::Disabled => return Ok(()),
+            }
+            let jobs = graph.into_jobs()?;
+            if self.store_jobs(jobs, &mut standing).await? == Stored::All {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The jobs that a call would be stored as, its own last; none if it is a handle. For the
+    /// testing kit.
+    ///
+    /// # Errors
+    ///
+    /// As for delaying it.
+    #[doc(hidden)]
+    pub fn would_store<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Vec<NewJob>, DelayError> {
+        let standing = Standing::default();
+        let mut graph = Graph::new(self, &standing);
+        if let Top::Plan(plan) = top(call)? {
+            graph.add(&plan, Due::Now)?;
+        }
+        graph.into_jobs()
     }
 
     /// Stores jobs in one step, all or none. If none, `standing` knows more.

@@ -26,9 +26,17 @@ struct Name {
 /// Unique keys of the jobs of one batch.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    jobs: HashMap<Name, JobId>,
+    jobs: HashMap<Name, Place>,
     /// Whether a job of the store may stand in for one of the batch.
     pub(super) may_reuse: bool,
+}
+
+/// A job of the batch.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    job: JobId,
+    /// Not before the calls inside it: none of these can stand for it.
+    is_added: bool,
 }
 
 /// Each try learns of at least one more job, and one tells of all conflicts at once; more than
@@ -90,19 +98,36 @@ impl Taken {
         self.may_reuse |= unique.on_conflict == OnConflict::Reuse;
         match self.jobs.get(&name) {
             None => {
-                self.jobs.insert(name, id);
+                self.jobs.insert(name, Place { job: id, is_added: false });
                 Ok(None)
             }
-            Some(job) if unique.on_conflict == OnConflict::Reuse => Ok(Some(*job)),
+            Some(Place { job, is_added: true }) if unique.on_conflict == OnConflict::Reuse => {
+                Ok(Some(*job))
+            }
             Some(_) => {
                 let task = plan.task.name.to_owned();
+                let remedy = match unique.on_conflict {
+                    OnConflict::Reuse => {
+                        "which is inside of it or around it: leave one of them out"
+                    }
+                    _ => "so leave one of them out, or say `.on_conflict(OnConflict::Reuse)`",
+                };
+                let key = &unique.key;
                 let reason = format!(
-                    "another call that is stored with it has its unique key, `{}`: leave one of them out, or say \
-                     `.on_conflict(OnConflict::Reuse)`",
-                    unique.key
+                    "another call that is stored with it has its unique key, `{key}`, {remedy}"
                 );
                 Err(DelayError::Option { task, reason })
             }
+        }
+    }
+}
+
+impl Taken {
+    /// From now on, the job of this call can stand in for others.
+    pub(super) fn mark_added(&mut self, plan: &Plan) {
+        let Some(unique) = &plan.unique else { return };
+        if let Some(place) = self.jobs.get_mut(&Name::of(Cow::Borrowed(plan.task.name), unique)) {
+            place.is_added = true;
         }
     }
 }

@@ -144,6 +144,7 @@ macro_rules! __cases {
                     a_tolerant_job_does_not_wait_for_what_has_no_result
                     each_input_is_tolerated_on_its_own
                     a_failed_input_fails_what_needs_it
+                    an_input_with_nothing_to_do_fails_what_needs_it
                     a_cancelled_input_fails_what_needs_it
                     an_expired_input_fails_what_needs_it
                     a_lost_input_fails_what_needs_it
@@ -340,6 +341,7 @@ macro_rules! __cases {
                     a_retry_is_scheduled_and_counts_an_attempt
                     a_retry_without_a_delay_can_run_at_once
                     a_failed_job_is_kept_with_its_failure
+                    a_verdict_of_nothing_to_do_ends_the_job_as_cancelled
                     a_released_job_is_ready_again_and_counts_nothing
                     a_released_job_keeps_its_turn
                     a_repeated_verdict_is_stale_and_has_no_second_effect

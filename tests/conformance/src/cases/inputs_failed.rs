@@ -67,6 +67,15 @@ pub async fn each_input_is_tolerated_on_its_own(harness: &dyn Harness, batch: us
     lab.assert_all(&ids_of(&strict), JobState::Failed).await;
 }
 
+/// As any other end without a result.
+pub async fn an_input_with_nothing_to_do_fails_what_needs_it(harness: &dyn Harness, batch: usize) {
+    let Some(lab) = Lab::with_inputs(harness).await else { return };
+    let inputs = lab.leased(batch).await;
+    let jobs = lab.store_after_each(&jobs_of(&inputs)).await;
+    lab.apply(&inputs, &Verdict::Cancelled).await;
+    lab.assert_all(&jobs, JobState::Failed).await;
+}
+
 /// With the task, the id and the message of what failed.
 pub async fn a_failed_input_fails_what_needs_it(harness: &dyn Harness, batch: usize) {
     let Some(lab) = Lab::with_inputs(harness).await else { return };

@@ -5,9 +5,11 @@
 
 mod akimbo;
 mod ddt;
+mod follow;
 mod marrow;
 mod taskit;
 mod unique;
+mod workflows;
 mod worq;
 mod ztask;
 
