@@ -114,7 +114,7 @@ pub mod worker {
 /// What a file with tasks needs.
 pub mod prelude {
     pub use taskcore::{
-        Backoff, Call, Client, Context, DelayError, Handle, JobError, Permanent, Start, State,
-        gather, gather_map, gather_results, on_start, register_task, task,
+        Backoff, Call, Client, Context, DelayError, Handle, JobError, OnConflict, Permanent, Start,
+        State, gather, gather_map, gather_results, on_start, register_task, task,
     };
 }

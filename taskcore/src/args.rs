@@ -32,6 +32,8 @@ impl<T> fmt::Debug for Slot<T> {
 pub trait Slots: Send + 'static {
     /// The values, in the same form.
     type Values: Send + 'static;
+    /// References to the values, in the same form.
+    type Lent<'a>;
 
     /// Adds each argument to the plan, under its name.
     #[doc(hidden)]
@@ -45,6 +47,10 @@ pub trait Slots: Send + 'static {
     #[doc(hidden)]
     fn are_here(&self) -> bool;
 
+    /// The values, if they are all here.
+    #[doc(hidden)]
+    fn lend(&self) -> Option<Self::Lent<'_>>;
+
     /// The values. Calls among them run on this thread.
     #[doc(hidden)]
     fn take(self) -> Result<Self::Values, JobError>;
@@ -56,6 +62,7 @@ pub trait Slots: Send + 'static {
 
 impl Slots for () {
     type Values = ();
+    type Lent<'a> = ();
 
     fn plan(&self, _: &[&'static str], _: &mut ArgsPlan) -> Result<(), CodecError> {
         Ok(())
@@ -69,6 +76,10 @@ impl Slots for () {
         true
     }
 
+    fn lend(&self) -> Option<()> {
+        Some(())
+    }
+
     fn take(self) -> Result<(), JobError> {
         Ok(())
     }
@@ -80,6 +91,7 @@ impl Slots for () {
 
 impl<T: Send + 'static, Rest: Slots> Slots for (Slot<T>, Rest) {
     type Values = (T, Rest::Values);
+    type Lent<'a> = (&'a T, Rest::Lent<'a>);
 
     fn plan(&self, names: &[&'static str], plan: &mut ArgsPlan) -> Result<(), CodecError> {
         let (Slot { arg, encode }, rest) = self;
@@ -100,6 +112,13 @@ impl<T: Send + 'static, Rest: Slots> Slots for (Slot<T>, Rest) {
 
     fn are_here(&self) -> bool {
         matches!(self.0.arg.form, Form::Value(_)) && self.1.are_here()
+    }
+
+    fn lend(&self) -> Option<Self::Lent<'_>> {
+        match &self.0.arg.form {
+            Form::Value(value) => Some((value, self.1.lend()?)),
+            Form::Later(_) => None,
+        }
     }
 
     fn take(self) -> Result<Self::Values, JobError> {

@@ -34,9 +34,14 @@ pub(crate) struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// The plan of a job with these arguments.
-    pub(crate) fn plan(&self, args: ArgsPlan) -> Plan {
-        Plan { task: self.task, options: self.options.clone(), states: self.states.clone(), args }
+    /// The plan of a job with these arguments; `key` is what the task's function makes of them.
+    pub(crate) fn plan(&self, args: ArgsPlan, key: impl FnOnce() -> Option<String>) -> Plan {
+        let mut options = self.options.clone();
+        let unique = options.unique.resolve(&args, key).unwrap_or_else(|reason| {
+            options.invalid.get_or_insert(reason);
+            None
+        });
+        Plan { task: self.task, options, unique, states: self.states.clone(), args }
     }
 }
 
@@ -66,7 +71,8 @@ impl<F: TaskFn, Kinds> Given<F, Kinds> {
     fn plan(&self, caller: &Caller<'_>) -> Result<Planned, CodecError> {
         let mut args = ArgsPlan::new();
         self.slots.plan(caller.task.params, &mut args)?;
-        Ok(Planned::Call(Box::new(caller.plan(args))))
+        let key = || self.slots.lend().and_then(F::unique_key);
+        Ok(Planned::Call(Box::new(caller.plan(args, key))))
     }
 
     /// The arguments, once they are all there.

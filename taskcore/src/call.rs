@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::args::Slots;
 use crate::bound::{Bound, BoundAsync, BoundPlain, Caller, judge_direct};
-use crate::broker::Due;
+use crate::broker::{Due, OnConflict, UniqueScope};
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::{DelayError, JobError};
@@ -235,6 +235,34 @@ impl<T, R, P> Call<T, R, P> {
     /// Keeps nothing of the job once it is done; its handle says so.
     pub fn ignore_result(mut self) -> Self {
         self.inner.options.ignore_result = true;
+        self
+    }
+
+    /// At most one job of this task holds the key at a time: while another one does, this call
+    /// is not stored. A key has 1 to 255 bytes; another one is reported by `.delay()`.
+    ///
+    /// By default a job holds its key until it is final, and a conflict is
+    /// [`DelayError::Duplicate`]. Eager and disabled clients store nothing, and ignore keys.
+    pub fn unique(mut self, key: impl Into<String>) -> Self {
+        self.inner.options.unique.set_key(key.into());
+        self
+    }
+
+    /// The job holds its unique key for this long after it is stored, whatever becomes of it.
+    pub fn unique_for(mut self, span: Duration) -> Self {
+        self.inner.options.unique.set_scope(UniqueScope::For(span), ".unique_for");
+        self
+    }
+
+    /// The job holds its unique key until a worker takes it for the first time.
+    pub fn unique_while_queued(mut self) -> Self {
+        self.inner.options.unique.set_scope(UniqueScope::Queued, ".unique_while_queued");
+        self
+    }
+
+    /// What becomes of this call if another job holds its unique key.
+    pub fn on_conflict(mut self, on_conflict: OnConflict) -> Self {
+        self.inner.options.unique.set_on_conflict(on_conflict, ".on_conflict");
         self
     }
 

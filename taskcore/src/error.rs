@@ -375,6 +375,30 @@ pub enum DelayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Another job holds the unique key of the call.
+    #[error(
+        "cannot delay task `{task}`: job {existing} holds the unique key `{key}`; wait for that job \
+         (`client.handle(id)`), or delay with `.on_conflict(OnConflict::Reuse)` to get a handle of it"
+    )]
+    Duplicate {
+        /// The task.
+        task: String,
+        /// The key.
+        key: String,
+        /// The job that holds it.
+        existing: JobId,
+    },
+    /// The broker cannot hold unique keys.
+    #[error(
+        "cannot delay task `{task}` with a unique key: broker `{broker}` holds none; leave the key out, or use \
+         another broker for this task"
+    )]
+    NoUnique {
+        /// The task.
+        task: String,
+        /// The broker.
+        broker: &'static str,
+    },
     /// Calls inside the call need results, which this set-up does not keep.
     #[error(
         "cannot delay task `{task}` with calls as arguments: broker `{broker}` keeps no results; add a result store"

@@ -35,6 +35,7 @@ mod source;
 mod state;
 mod task;
 mod trace;
+mod unique;
 mod wait;
 
 #[doc(hidden)]
@@ -42,6 +43,7 @@ mod wait;
 pub mod __private;
 
 pub use arg::{Arg, IntoArg};
+pub use broker::{OnConflict, UniqueScope};
 pub use call::Call;
 pub use client::{Client, ClientBuilder, InvalidMode, Mode, Switch, connect, set_default};
 pub use clock::Clock;
@@ -66,6 +68,7 @@ pub use task::{
     registry,
 };
 pub use trace::{InvalidTraceParent, TraceParent};
+pub use unique::{TaskUnique, UniqueBy};
 pub use wait::{as_completed, map, map_within};
 
 pub use taskmacro::{on_start, register_task, task, test};

@@ -8,6 +8,7 @@ use crate::id::JobId;
 use crate::plan::Planned;
 use crate::queue::{Priority, QueueName};
 use crate::retry::Backoff;
+use crate::unique::{TaskUnique, UniqueOptions};
 
 /// What the attribute on a task says; the base that a call's own options change.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +29,8 @@ pub struct TaskOptions {
     pub keep_result: Duration,
     /// Keep nothing of a job that is done.
     pub ignore_result: bool,
+    /// The unique keys of its jobs; `None` if they have none.
+    pub unique: Option<TaskUnique>,
 }
 
 impl TaskOptions {
@@ -44,6 +47,7 @@ impl TaskOptions {
         expires_in: None,
         keep_result: Self::KEEP_RESULT,
         ignore_result: false,
+        unique: None,
     };
 }
 
@@ -58,6 +62,7 @@ pub(crate) struct CallOptions {
     pub(crate) expires_in: Option<Duration>,
     pub(crate) keep_result: Duration,
     pub(crate) ignore_result: bool,
+    pub(crate) unique: UniqueOptions,
     pub(crate) headers: BTreeMap<String, String>,
     /// The id of the job, where something refers to it before it is stored.
     pub(crate) id: Option<JobId>,
@@ -78,6 +83,7 @@ impl CallOptions {
             expires_in: task.expires_in,
             keep_result: task.keep_result,
             ignore_result: task.ignore_result,
+            unique: UniqueOptions::of_task(task.unique),
             headers: BTreeMap::new(),
             id: None,
             follow_ups: Vec::new(),

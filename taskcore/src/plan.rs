@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::broker::Unique;
 use crate::handle::HandleSource;
 use crate::id::JobId;
 use crate::json;
@@ -15,6 +16,7 @@ use crate::task::TaskDescriptor;
 pub(crate) struct Plan {
     pub(crate) task: &'static TaskDescriptor,
     pub(crate) options: CallOptions,
+    pub(crate) unique: Option<Unique>,
     /// For a run here, by an eager client.
     pub(crate) states: StateMap,
     pub(crate) args: ArgsPlan,

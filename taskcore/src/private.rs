@@ -14,6 +14,7 @@ pub use serde;
 
 pub use crate::arg::IntoArg;
 pub use crate::args::{Slot, Slots};
+pub use crate::broker::{OnConflict, UniqueScope};
 pub use crate::call::{Call, bind_async, bind_plain};
 pub use crate::context::Context;
 pub use crate::kind::{Awaited, Direct, PlaceOf};
@@ -26,6 +27,7 @@ pub use crate::task::{
     AsyncTaskFn, Frame, PlainTaskFn, Raised, Run, StateNeed, TaskDescriptor, TaskFn, TaskKind,
     prepare_async, prepare_plain,
 };
+pub use crate::unique::{TaskUnique, UniqueBy};
 
 /// What a start hook's function returns, boxed.
 pub type HookFuture<'a> = futures::future::BoxFuture<'a, Result<(), Box<dyn Error + Send + Sync>>>;
@@ -178,6 +180,24 @@ pub trait TaskError: Sized {
 impl<E: Into<Box<dyn Error + Send + Sync>>> TaskError for E {
     fn raise(self, permanent: bool) -> Raised {
         Raised::new(self, permanent)
+    }
+}
+
+/// What a function of `unique_by` returns.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a unique key",
+    label = "the function of `unique_by` returns this; a key needs `std::fmt::Display`",
+    note = "return a `String` or a number"
+)]
+pub trait KeyText {
+    /// The key.
+    fn key_text(&self) -> String;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: std::fmt::Display> KeyText for T {
+    fn key_text(&self) -> String {
+        self.to_string()
     }
 }
 

@@ -198,6 +198,11 @@ pub trait TaskFn: Send + 'static {
     /// Names the values.
     fn args(values: <Self::Slots as Slots>::Values) -> Self::Args;
 
+    /// The unique key of a call with these arguments, of a task that has a function for it.
+    fn unique_key(_: <Self::Slots as Slots>::Lent<'_>) -> Option<String> {
+        None
+    }
+
     /// Sorts what the function returned.
     fn judge(returned: Self::Return) -> Result<Self::Output, Raised>;
 }

@@ -103,6 +103,9 @@ fn expand(
         if let Some(retry_if) = &mut options.retry_if {
             NameSelf(home.ty).visit_expr_path_mut(&mut retry_if.path);
         }
+        if let Some(function) = options.unique.function_mut() {
+            NameSelf(home.ty).visit_expr_path_mut(function);
+        }
     }
     let mut own = Problems::default();
     if let Some(receiver) = sig.receiver() {

@@ -16,6 +16,7 @@ mod signature;
 mod spans;
 mod testing;
 mod types;
+mod unique;
 mod values;
 
 #[doc = include_str!("register_task.md")]

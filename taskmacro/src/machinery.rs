@@ -115,6 +115,7 @@ impl Task<'_> {
         let judged = self.judged();
         let fields = self.wire_fields();
         let slots = pairs(fields.iter().map(|WireField { ty, .. }| quote!(#private::Slot<#ty>)));
+        let unique_key = self.unique_key(&fields);
         let names = fields.iter().map(|WireField { name, .. }| name);
         let values = pairs(fields.iter().map(|WireField { name, .. }| name.clone()));
         quote! {
@@ -133,6 +134,8 @@ impl Task<'_> {
                     __HereafterArgs { #(#names),* }
                 }
 
+                #unique_key
+
                 fn judge(
                     returned: Self::Return,
                 ) -> ::core::result::Result<Self::Output, #private::Raised> {
@@ -140,6 +143,27 @@ impl Task<'_> {
                 }
             }
         }
+    }
+
+    /// The call of the function that `unique_by` names. What does not fit is an error there.
+    fn unique_key(&self, fields: &[WireField]) -> Option<TokenStream> {
+        let private = self.private();
+        let path = self.options.unique.function()?;
+        let names: Vec<_> = (0..fields.len()).map(|index| format_ident!("a{index}")).collect();
+        let lent = pairs(names.iter().map(|name| quote!(#name)));
+        let lent = spans::relocate(lent, path.span());
+        let arguments = spans::relocate(quote!((#(#names),*)), path.span());
+        let here = spans::at(path.span());
+        let text = quote_spanned!(here=> #private::KeyText::key_text);
+        let text = spans::relocate(text, path.span());
+        let text = quote_spanned!(here=> #text(&#path #arguments));
+        Some(quote! {
+            fn unique_key(
+                #lent: <Self::Slots as #private::Slots>::Lent<'_>,
+            ) -> ::core::option::Option<::std::string::String> {
+                ::core::option::Option::Some(#text)
+            }
+        })
     }
 
     fn judged(&self) -> TokenStream {
@@ -237,7 +261,7 @@ impl Task<'_> {
         let line = quote_spanned!(span=> ::core::line!());
         let params = self.home_of_self().map(|_| "self".to_owned());
         let params = params.into_iter().chain(self.signature.arguments().map(Argument::wire_name));
-        let options = self.options.base.expand(&private);
+        let options = self.options.expand(&private);
         let states = self.signature.states();
         let (kind, prepare) = if self.signature.is_async {
             (quote!(Async), quote!(prepare_async))

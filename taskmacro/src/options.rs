@@ -7,6 +7,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::{Expr, ExprPath, LitStr, Path, Token, token};
 
 use crate::problems::Problems;
+use crate::unique::{self, UniqueBy, UniqueOptions};
 use crate::values::{self, Backoff, Span};
 
 /// What the attribute says; `None` is the default of the core.
@@ -20,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) aliases: Vec<LitStr>,
     /// `retry_if = path`, with the key for errors.
     pub(crate) retry_if: Option<RetryIf>,
+    /// All about unique keys.
+    pub(crate) unique: UniqueOptions,
     /// All that goes into `TaskOptions`.
     pub(crate) base: BaseOptions,
     /// The keys, in order.
@@ -62,7 +65,16 @@ impl Options {
             let result = options.apply(setting);
             problems.keep(result);
         }
+        // A key that cannot be read is an error already.
+        if !options.keys.iter().any(|key| key == "unique" || key == "unique_by") {
+            problems.keep(options.unique.check());
+        }
         options
+    }
+
+    /// The `TaskOptions`.
+    pub(crate) fn expand(&self, private: &TokenStream) -> TokenStream {
+        self.base.expand(private, &self.unique)
     }
 
     /// The keys that were given and are not among these.
@@ -120,6 +132,17 @@ impl Options {
             "queue" => base.queue = Some(values::queue(&value)?),
             "retries" => base.retries = Some(values::retries(&value)?),
             "retry_if" => self.retry_if = Some(RetryIf { key, path: values::function(&value)? }),
+            "on_conflict" => self.unique.on_conflict = Some((key, unique::on_conflict(&value)?)),
+            "unique" => {
+                let text = UniqueBy::Key(unique::key(&value)?);
+                self.unique.set_by(&key, text)?;
+            }
+            "unique_by" => self.unique.set_by(&key, unique::by(&value)?)?,
+            "unique_for" => {
+                let span = values::span(&value, example, unique::ZERO)?;
+                self.unique.set_scope(key, unique::Scope::For(span))?;
+            }
+            "unique_while" => self.unique.set_scope(key, unique::scope(&value)?)?,
             "timeout" => base.timeout = Some(values::span(&value, example, ZERO_TIMEOUT)?),
             _ => unreachable!("`apply` looked the key up among the known ones"),
         }
@@ -157,8 +180,7 @@ impl Options {
 }
 
 impl BaseOptions {
-    /// The `TaskOptions`.
-    pub(crate) fn expand(&self, private: &TokenStream) -> TokenStream {
+    fn expand(&self, private: &TokenStream, unique: &UniqueOptions) -> TokenStream {
         let Self { queue, retries, backoff, timeout, priority, expires_in, keep_result, .. } = self;
         let ignore_result = self.ignore_result.then_some(true);
         let backoff = backoff.iter().map(|backoff| quote!(#private::Backoff::#backoff));
@@ -169,7 +191,8 @@ impl BaseOptions {
             .chain(field("priority", priority))
             .chain(field("expires_in", expires_in.iter().map(some)))
             .chain(field("keep_result", keep_result))
-            .chain(field("ignore_result", ignore_result));
+            .chain(field("ignore_result", ignore_result))
+            .chain(field("unique", unique.expand(private).into_iter().map(some)));
         quote!(#private::TaskOptions { #(#fields,)* ..#private::TaskOptions::DEFAULT })
     }
 }
@@ -250,7 +273,7 @@ fn some(value: impl ToTokens) -> TokenStream {
     quote!(::core::option::Option::Some(#value))
 }
 
-const KNOWN: [Known; 12] = [
+const KNOWN: [Known; 17] = [
     Known { key: "alias", example: "alias = \"email.old_name\"" },
     Known { key: "backoff", example: "backoff = \"exponential(2s, max = 10m)\"" },
     Known { key: "crate", example: "crate = my::hereafter" },
@@ -258,11 +281,16 @@ const KNOWN: [Known; 12] = [
     Known { key: "ignore_result", example: "ignore_result" },
     Known { key: "keep_result", example: "keep_result = \"1h\"" },
     Known { key: "name", example: "name = \"email.send\"" },
+    Known { key: "on_conflict", example: "on_conflict = \"reuse\"" },
     Known { key: "priority", example: "priority = 1" },
     Known { key: "queue", example: "queue = \"mail\"" },
     Known { key: "retries", example: "retries = 5" },
     Known { key: "retry_if", example: "retry_if = is_transient" },
     Known { key: "timeout", example: "timeout = \"2m\"" },
+    Known { key: "unique", example: "unique = \"daily-report\"" },
+    Known { key: "unique_by", example: "unique_by = args" },
+    Known { key: "unique_for", example: "unique_for = \"10m\"" },
+    Known { key: "unique_while", example: "unique_while = \"queued\"" },
 ];
 
 const ALIAS_IS_NAME: &str = "this is the name of the task; an alias is an older name of it";
@@ -285,7 +313,7 @@ mod tests {
         let mut problems = Problems::default();
         let options =
             Options::parse(quote!(queue = "mail", retries = 2, timeout = "1500ms"), &mut problems);
-        let expanded = options.base.expand(&quote!(p)).to_string();
+        let expanded = options.expand(&quote!(p)).to_string();
         let expected = quote!(p::TaskOptions {
             queue: "mail",
             retries: 2u32,

@@ -34,6 +34,8 @@ fn job(n: u64, due: Due) -> NewJob {
         due,
         expires_in: None,
         inputs: Vec::new(),
+        unique: None,
+        with_next: false,
         envelope: Payload::new(envelope.into_bytes()),
     }
 }

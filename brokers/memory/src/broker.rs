@@ -33,6 +33,7 @@ impl MemoryBroker {
     const CAPABILITIES: Capabilities = Capabilities {
         dedupe: true,
         results: true,
+        unique: true,
         durable: false,
         // Bounds how long one call holds the lock.
         max_batch: 100_000,

@@ -8,6 +8,7 @@ use taskcore::broker::{Delivery, Input, JobRecord, JobState, Outcome, Receipt};
 use taskcore::{Failure, FailureKind, JobError, JobId, Payload, Priority, QueueName};
 
 use crate::inputs::Dependant;
+use crate::unique::Claim;
 use taskcore::broker::millis::timestamp;
 
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Job {
     pub(crate) failure: Option<Box<Failure>>,
     /// The number of its latest lease; 0 before the first.
     pub(crate) lease: u64,
+    /// The key that it was stored with; most have none.
+    pub(crate) unique: Option<Box<Claim>>,
     /// The jobs that it waits for or may read; empty once it will not read them any more.
     pub(crate) inputs: Vec<Input>,
     /// The jobs that may still read its outcome, by their `seq`. It is kept for them.
@@ -159,6 +162,7 @@ impl Job {
             started_at: self.started_ms.map(timestamp),
             finished_at: ending.map(|ending| timestamp(ending.at_ms)),
             waits_for: if let Phase::Blocked { open } = self.phase { open } else { 0 },
+            unique: self.unique.as_ref().map(|claim| claim.key().to_owned()),
             worker: self.worker.as_deref().map(str::to_owned),
             failure: self.failure.as_deref().cloned(),
             envelope: self.envelope.clone(),

@@ -18,7 +18,7 @@
 //!
 //! Read it in this order: `job` (what is stored), `index` (where each job is found), `state`
 //! (the state machine: plain functions of a state and a time), `inputs` (jobs that wait for
-//! others), `upkeep`, `store` (lock, clock and bells around it), and `broker`.
+//! others), `unique` (keys), `upkeep`, `store` (lock, clock and bells around it), and `broker`.
 
 mod broker;
 mod cancel;
@@ -34,6 +34,7 @@ mod results;
 mod signal;
 mod state;
 mod store;
+mod unique;
 mod upkeep;
 
 pub use broker::MemoryBroker;

@@ -14,7 +14,11 @@ impl State {
         let failed = JobFilter { states: vec![JobState::Failed], ..filter.clone() };
         let mut jobs = self.matching(&failed, now_ms);
         jobs.retain(|job| !job.is_failed_by_input());
-        let ids = oldest(jobs, filter);
+        let all = JobFilter { limit: None, ..JobFilter::default() };
+        let limit = filter.limit.map_or(usize::MAX, |limit| limit as usize);
+        // One whose key another job holds is passed over, and does not count.
+        let free = oldest(jobs, &all).into_iter().filter(|id| self.retake_key(*id, now_ms));
+        let ids: Vec<_> = free.take(limit).collect();
         for id in &ids {
             self.change(*id, |job| {
                 (job.failures, job.losses, job.recoveries) = (0, 0, 0);
@@ -36,7 +40,9 @@ impl State {
         while let Some((_, id)) = left.pop_first() {
             let Some(job) = self.jobs.get(&id) else { continue };
             let is_replayed = matches!(job.phase, Phase::Blocked { open: 0 });
-            let is_revived = job.is_failed_by_input() && !self.lacks_input(job);
+            let is_revived =
+                job.is_failed_by_input() && !self.lacks_input(job) && self.retake_key(id, now_ms);
+            let Some(job) = self.jobs.get(&id) else { continue };
             if is_replayed || is_revived {
                 left.extend(job.dependants.iter().map(|(seq, dependant)| (*seq, dependant.job)));
             }

@@ -14,6 +14,7 @@ use crate::ended::{Forgotten, IdLog};
 use crate::index::Index;
 use crate::inputs::{End, Found};
 use crate::job::{Ending, Job, Lease, Phase};
+use crate::unique::{Claim, Holders};
 use taskcore::broker::millis::{due_ms, later};
 
 /// All jobs. Every method is one atomic step; `now_ms` is the time at which it happens.
@@ -26,6 +27,7 @@ pub(crate) struct State {
     /// The jobs that were cancelled while they ran.
     pub(crate) cancelled: IdLog,
     pub(crate) forgotten: Forgotten,
+    pub(crate) holders: Holders,
     /// What this step has not told yet to the jobs that wait; empty between steps.
     pub(crate) ends: VecDeque<End>,
     seq: u64,
@@ -43,11 +45,21 @@ impl State {
     pub(crate) fn enqueue(&mut self, batch: &[NewJob], now_ms: i64) -> Vec<Enqueued> {
         // Each new id clears away two old ones, so they stay bounded without upkeep.
         self.forgotten.clear(2 * batch.len(), now_ms);
+        if batch.iter().any(|job| job.unique.is_some()) {
+            self.holders.clear(2 * batch.len(), now_ms);
+            return self.enqueue_unique(batch, now_ms);
+        }
         batch.iter().map(|new| self.enqueue_one(new, now_ms)).collect()
     }
 
-    fn enqueue_one(&mut self, new: &NewJob, now_ms: i64) -> Enqueued {
-        if self.jobs.contains_key(&new.id) || self.forgotten.contains(new.id) {
+    /// Whether a job of this id was stored, as far as the store remembers.
+    pub(crate) fn is_known(&self, id: JobId) -> bool {
+        self.jobs.contains_key(&id) || self.forgotten.contains(id)
+    }
+
+    /// Stores a job whose key, if it has one, nobody else is to have.
+    pub(crate) fn enqueue_one(&mut self, new: &NewJob, now_ms: i64) -> Enqueued {
+        if self.is_known(new.id) {
             return Enqueued::Duplicate;
         }
         let due_ms = due_ms(new.due, now_ms);
@@ -72,6 +84,7 @@ impl State {
             recoveries: 0,
             failure: None,
             lease: 0,
+            unique: Claim::of(new).map(Box::new),
             inputs,
             dependants: BTreeMap::new(),
             phase: if is_blocked {
@@ -81,6 +94,7 @@ impl State {
             },
         };
         self.index.add(&job);
+        self.take_key(&job, now_ms);
         self.jobs.insert(job.id, Box::new(job));
         self.work += i64::from(!is_blocked);
         if let Some(error) = error {
@@ -131,7 +145,12 @@ impl State {
             job.worker = Some(worker.clone());
             job.phase = Phase::Running { ends_ms, is_begun: false };
         });
-        job.delivery(queue.clone())
+        let has_key = job.unique.is_some();
+        let delivery = job.delivery(queue.clone());
+        if has_key {
+            self.release_queued(id);
+        }
+        delivery
     }
 
     /// When the next job of these queues becomes due.
@@ -248,8 +267,11 @@ impl State {
         let job = self.change(id, |job| {
             job.phase = Phase::Final(Ending { state, at_ms: now_ms, forget_ms, result });
         });
-        let has_edges = job.has_edges();
+        let (has_edges, has_key) = (job.has_edges(), job.unique.is_some());
         self.ended.push(id);
+        if has_key {
+            self.release_ended(id);
+        }
         if has_edges {
             self.note_end(id);
         }
@@ -258,6 +280,7 @@ impl State {
     /// Deletes a job now, and remembers its id for a while.
     pub(crate) fn forget(&mut self, id: JobId, now_ms: i64) {
         if let Some(job) = self.jobs.remove(&id) {
+            self.release_deleted(&job);
             self.index.remove(&job);
             self.forgotten.push(id, now_ms);
             self.ended.push(id);

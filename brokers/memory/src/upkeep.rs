@@ -10,6 +10,7 @@ impl State {
     pub(crate) fn maintain(&mut self, maintain: &Maintain, now_ms: i64) -> Upkeep {
         let budget = maintain.budget.get() as usize;
         self.forgotten.clear(budget, now_ms);
+        self.holders.clear(budget, now_ms);
         let mut upkeep = Upkeep {
             promoted: self.promote_all(budget, now_ms),
             expired: self.expire(budget, now_ms) as u64,

@@ -106,6 +106,8 @@ fn job<const COUNT: usize>(inputs: [Input; COUNT]) -> NewJob {
         due: Due::Now,
         expires_in: None,
         inputs: inputs.to_vec(),
+        unique: None,
+        with_next: false,
         envelope: Payload::default(),
     }
 }

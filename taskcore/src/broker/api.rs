@@ -47,6 +47,16 @@ use crate::queue::QueueName;
 ///   its inputs again. This holds for [`Keep::Nothing`](super::Keep::Nothing) as well, result
 ///   included.
 ///
+/// - **Unique keys.** At most one job of a task holds a key. A job that names one takes it in the
+///   step that stores it, and holds it [as long as it says](super::UniqueScope). If another job
+///   holds it, the answer is [`Enqueued::Conflict`] and the job is not stored; but with
+///   [`OnConflict::Replace`](super::OnConflict::Replace), a holder that is scheduled, blocked or
+///   ready is cancelled with its inputs in the same step, and the new job stored. The jobs of a
+///   batch come one after the other. Jobs that [belong together](super::NewJob::with_next) are
+///   stored together: where one of them conflicts, with a stored job or with another one of
+///   them, the others are [`Enqueued::Withheld`], and they replace nothing. Keys need
+///   `capabilities().unique`; without, a batch with any is `Unsupported` and stores nothing.
+///
 /// The states of a job and what moves it between them:
 ///
 /// | from | on | to | counts |
@@ -86,10 +96,12 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// connections that jobs use.
     async fn duplicate(&self) -> Result<Arc<dyn Broker>, BrokerError>;
 
-    /// Stores the jobs of `batch`, durably, all or none on memory and SQL.
+    /// Stores the jobs of `batch`, durably, all or none on memory and SQL, but for those whose
+    /// unique keys others hold.
     ///
     /// A job whose id is stored already answers [`Enqueued::Duplicate`] and changes nothing,
-    /// for at least 10 minutes after that job ended, where `capabilities().dedupe` is on.
+    /// for at least 10 minutes after that job ended, where `capabilities().dedupe` is on; also
+    /// when it holds the unique key that it is stored with again.
     /// Within one batch, jobs of equal queue, priority and due time are handed out in order.
     async fn enqueue(&self, batch: &[NewJob]) -> Result<Vec<Enqueued>, BrokerError>;
 

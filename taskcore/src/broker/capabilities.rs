@@ -9,6 +9,8 @@ pub struct Capabilities {
     pub dedupe: bool,
     /// Results are kept with the verdict.
     pub results: bool,
+    /// Unique keys are held and checked.
+    pub unique: bool,
     /// Jobs survive the end of every process.
     pub durable: bool,
     /// The largest batch of one call; larger ones are split by the caller.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Unique;
 use crate::id::JobId;
 use crate::payload::Payload;
 use crate::queue::{Priority, QueueName};
@@ -31,6 +32,11 @@ pub struct NewJob {
     /// The jobs that it waits for, each once; empty for most. Those of the same batch come
     /// before it.
     pub inputs: Vec<Input>,
+    /// The key that it takes, if any.
+    pub unique: Option<Unique>,
+    /// It is stored together with the next one of the batch, or neither is. So the jobs of one
+    /// expression are all or none, and calls of others that share the batch are not touched.
+    pub with_next: bool,
     /// Everything else, for the worker; the broker does not read it.
     pub envelope: Payload,
 }
@@ -66,6 +72,10 @@ pub enum Enqueued {
     Stored,
     /// A job of this id was there already; nothing changed.
     Duplicate,
+    /// It is not stored, because this job holds its unique key.
+    Conflict(JobId),
+    /// It is not stored, because another job of its group is a `Conflict`.
+    Withheld,
 }
 
 /// The state of a job.

@@ -14,6 +14,7 @@ mod guarded;
 mod job;
 mod operate;
 mod results;
+mod unique;
 mod verdict;
 
 pub mod millis;
@@ -30,4 +31,5 @@ pub use operate::{
     CancelOutcome, CancelScope, Finding, FindingLevel, JobFilter, JobRecord, Operate, QueueStatus,
 };
 pub use results::{Cancelled, Cursor, Finished, Lookup, Outcome, ResultStore};
+pub use unique::{OnConflict, Unique, UniqueScope};
 pub use verdict::{Extended, Keep, Settled, Settlement, Verdict};

@@ -38,6 +38,10 @@ pub trait Operate: fmt::Debug + Send + Sync + 'static {
     /// [`Input`](crate::FailureKind::Input)) are blocked again, and what failed because of them
     /// in turn. A job that failed because of an input is itself passed over: its input is what
     /// to replay.
+    ///
+    /// A job that holds its unique key [until it is final](super::UniqueScope::Unfinished) takes
+    /// it again. If another job holds it, the job stays failed and is not answered, and so does
+    /// one that would be blocked again.
     async fn replay(&self, filter: &JobFilter) -> Result<Vec<JobId>, BrokerError>;
 
     /// Deletes jobs that pass the filter, except running ones; answers how many. What waits for
@@ -102,6 +106,8 @@ pub struct JobRecord {
     pub finished_at: Option<Timestamp>,
     /// How many inputs it waits for.
     pub waits_for: u32,
+    /// The unique key that it was stored with, whether or not it still holds it.
+    pub unique: Option<String>,
     /// Who has it, or had it last.
     pub worker: Option<String>,
     /// The latest failure.

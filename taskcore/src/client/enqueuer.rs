@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::{Handle, Id};
 use tokio::sync::oneshot;
 
-use crate::broker::{Broker, BrokerError, Guarded, NewJob};
+use crate::broker::{Broker, BrokerError, Enqueued, Guarded, NewJob};
 use crate::error::DelayError;
 
 /// Collects jobs while one `enqueue` is in flight, and sends what has come as the next batch.
@@ -31,7 +31,7 @@ const REPEATS: u32 = 3;
 
 struct Waiting {
     job: NewJob,
-    answer: oneshot::Sender<Result<(), Arc<BrokerError>>>,
+    answer: oneshot::Sender<Result<Enqueued, Arc<BrokerError>>>,
 }
 
 impl Enqueuer {
@@ -40,7 +40,7 @@ impl Enqueuer {
     }
 
     /// Stores one job, in a batch with others of this moment and this runtime.
-    pub(super) async fn enqueue(&self, job: NewJob) -> Result<(), DelayError> {
+    pub(super) async fn enqueue(&self, job: NewJob) -> Result<Enqueued, DelayError> {
         let task = job.task.clone();
         let failed = |source| DelayError::Broker { task: task.to_string(), source };
         let broker = self.broker().map_err(|error| failed(Arc::new(error)))?;
@@ -81,11 +81,11 @@ impl Enqueuer {
     }
 
     /// Stores these jobs in one batch of their own; [`check_size`](Self::check_size) comes first.
-    pub(super) async fn enqueue_all(&self, jobs: Vec<NewJob>) -> Result<(), DelayError> {
-        let Some(first) = jobs.first() else { return Ok(()) };
+    pub(super) async fn enqueue_all(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, DelayError> {
+        let Some(first) = jobs.first() else { return Ok(Vec::new()) };
         let task = first.task.to_string();
         let sent = match self.broker() {
-            Ok(broker) => send(&broker, &jobs).await,
+            Ok(broker) => send(&broker, jobs).await,
             Err(error) => Err(error),
         };
         sent.map_err(|error| DelayError::Broker { task, source: Arc::new(error) })
@@ -135,25 +135,35 @@ async fn send_all(broker: Arc<Guarded>, mut sending: Sending) {
         let (jobs, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.job, waiting.answer)).unzip();
         let sent = send(&broker, &jobs).await.map_err(Arc::new);
-        for answer in answers {
+        for (place, answer) in answers.into_iter().enumerate() {
+            let sent = match &sent {
+                Ok(answers) => Ok(answers[place]),
+                Err(error) => Err(error.clone()),
+            };
             // The caller may have gone; the job is stored all the same.
-            let _ = answer.send(sent.clone());
+            let _ = answer.send(sent);
         }
     }
 }
 
 /// Sends a batch, again after an unknown answer where the broker recognises its ids.
-async fn send(broker: &Guarded, batch: &[NewJob]) -> Result<(), BrokerError> {
+async fn send(broker: &Guarded, batch: &[NewJob]) -> Result<Vec<Enqueued>, BrokerError> {
     let repeats = if broker.capabilities().dedupe { REPEATS } else { 0 };
     let mut repeat = 0;
-    while let Err(error) = broker.enqueue(batch).await {
-        if !error.is_transient() || repeat == repeats {
-            return Err(error);
+    loop {
+        match broker.enqueue(batch).await {
+            Ok(answers) if answers.len() == batch.len() => return Ok(answers),
+            Ok(answers) => {
+                let (answers, jobs) = (answers.len(), batch.len());
+                let source = format!("{answers} answers for {jobs} jobs").into();
+                return Err(BrokerError::Unavailable { broker: broker.name(), source });
+            }
+            Err(error) if !error.is_transient() || repeat == repeats => return Err(error),
+            Err(_) => {}
         }
         tokio::time::sleep(Duration::from_millis(50 << repeat)).await;
         repeat += 1;
     }
-    Ok(())
 }
 
 fn lock(queues: &Mutex<Queues>) -> MutexGuard<'_, Queues> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
 
+use super::unique::{Standing, Taken};
 use super::{Client, Mode};
 use crate::broker::{Due, Input, Lookup, NewJob};
 use crate::builtin::GATHER_PARAM;
@@ -49,7 +50,7 @@ pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
         gathered => {
             let mut args = ArgsPlan::new();
             args.add_input(GATHER_PARAM, gathered);
-            Top::Plan(call.caller().plan(args))
+            Top::Plan(call.caller().plan(args, || None))
         }
     })
 }
@@ -57,6 +58,10 @@ pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
 /// The jobs of one expression, or of several, each after its inputs.
 pub(super) struct Graph<'a> {
     client: &'a Client,
+    standing: &'a Standing,
+    taken: Taken,
+    /// Jobs that stand in for calls to which others refer by the id that was meant for them.
+    aliases: HashMap<JobId, JobId>,
     made: Vec<Made>,
     jobs: Vec<NewJob>,
 }
@@ -68,6 +73,13 @@ pub(super) struct Made {
     pub(super) task: &'static str,
     pub(super) descriptor: &'static TaskDescriptor,
     pub(super) states: StateMap,
+}
+
+impl Made {
+    fn of(plan: &Plan, id: JobId) -> Self {
+        let (task, descriptor) = (plan.task.name, plan.task);
+        Self { id, task, descriptor, states: plan.states.clone() }
+    }
 }
 
 /// The inputs of one job, each once.
@@ -91,8 +103,15 @@ impl Inputs {
 }
 
 impl<'a> Graph<'a> {
-    pub(super) fn new(client: &'a Client) -> Self {
-        Self { client, made: Vec::new(), jobs: Vec::new() }
+    pub(super) fn new(client: &'a Client, standing: &'a Standing) -> Self {
+        Self {
+            client,
+            standing,
+            taken: Taken::default(),
+            aliases: HashMap::new(),
+            made: Vec::new(),
+            jobs: Vec::new(),
+        }
     }
 
     /// Adds the jobs of an expression; answers the one at its root. All belong to one trace.
@@ -101,8 +120,22 @@ impl<'a> Graph<'a> {
         self.add_job(plan, due, &trace, Place::Root)
     }
 
-    /// The jobs to store. Inputs need a store that keeps results.
-    pub(super) fn into_jobs(self) -> Result<Vec<NewJob>, DelayError> {
+    /// Whether it may have to be planned anew, around jobs that are there already.
+    pub(super) fn may_reuse(&self) -> bool {
+        self.taken.may_reuse
+    }
+
+    /// The jobs to store, all or none. Inputs need a store that keeps results.
+    pub(super) fn into_jobs(mut self) -> Result<Vec<NewJob>, DelayError> {
+        let holds_keys =
+            self.client.connection().is_none_or(|open| open.broker.capabilities().unique);
+        if let Some(job) = self.jobs.iter().find(|job| job.unique.is_some() && !holds_keys) {
+            let (task, broker) = (job.task.to_string(), self.client.broker_name());
+            return Err(DelayError::NoUnique { task, broker });
+        }
+        if let Some((_, all_but_last)) = self.jobs.split_last_mut() {
+            all_but_last.iter_mut().for_each(|job| job.with_next = true);
+        }
         let keeps = self.client.connection().is_none_or(|open| open.results.is_some());
         match self.jobs.iter().find(|job| !job.inputs.is_empty() && !keeps) {
             Some(job) => Err(DelayError::NoResults {
@@ -127,30 +160,65 @@ impl<'a> Graph<'a> {
         place: Place,
     ) -> Result<Made, DelayError> {
         let mut added = Added::default();
-        for plan in inner_calls(root) {
-            let made = self.add_one(plan, Due::Now, trace, Place::Input, &added)?;
-            added.insert(std::ptr::from_ref(plan), made.id);
+        let mut left = vec![Visit::Enter(root)];
+        while let Some(visit) = left.pop() {
+            match visit {
+                Visit::Enter(plan) => {
+                    let id = plan.options.id.unwrap_or_else(JobId::new);
+                    if let Some(job) = self.standing_in(plan, id)? {
+                        self.follow(&plan.options, trace)?;
+                        added.insert(
+                            std::ptr::from_ref(plan),
+                            Input { owned: false, ..made_for(job) },
+                        );
+                        continue;
+                    }
+                    left.push(Visit::Leave(plan, id));
+                    left.extend(calls_inside(plan).into_iter().rev().map(Visit::Enter));
+                }
+                Visit::Leave(plan, id) => {
+                    let is_root = std::ptr::eq(plan, root);
+                    let (due, place) =
+                        if is_root { (due, place) } else { (Due::Now, Place::Input) };
+                    self.add_one(plan, id, due, trace, place, &added)?;
+                    added.insert(std::ptr::from_ref(plan), made_for(id));
+                }
+            }
         }
-        self.add_one(root, due, trace, place, &added)
+        let id = added[&std::ptr::from_ref(root)].job;
+        Ok(Made::of(root, id))
+    }
+
+    /// The job that is there in place of this call, if its unique key says so.
+    fn standing_in(&mut self, plan: &Plan, id: JobId) -> Result<Option<JobId>, DelayError> {
+        if self.client.mode() == Mode::Eager {
+            return Ok(None);
+        }
+        let job = self.taken.job_or_take(plan, self.standing, id)?;
+        if let Some(job) = job {
+            self.aliases.insert(id, job);
+        }
+        Ok(job)
     }
 
     fn add_one(
         &mut self,
         plan: &Plan,
+        id: JobId,
         due: Due,
         trace: &str,
         place: Place,
         added: &Added,
-    ) -> Result<Made, DelayError> {
+    ) -> Result<(), DelayError> {
         let mut inputs = Inputs::default();
         let mut sources = BTreeMap::new();
+        let jobs = Jobs { added, aliases: &self.aliases };
         for (name, planned) in &plan.args.inputs {
-            let source = source(planned, false, added, &mut inputs);
+            let source = source(planned, false, &jobs, &mut inputs);
             sources.insert(Cow::Borrowed(*name), source);
         }
         let envelope = self.envelope(plan, sources, trace, place)?;
         let (task, options) = (plan.task.name, &plan.options);
-        let id = options.id.unwrap_or_else(JobId::new);
         self.jobs.push(NewJob {
             id,
             queue: options.queue.clone(),
@@ -159,14 +227,15 @@ impl<'a> Graph<'a> {
             due,
             expires_in: options.expires_in,
             inputs: inputs.inputs,
+            unique: plan.unique.clone(),
+            with_next: false,
             envelope,
         });
-        let made = Made { id, task, descriptor: plan.task, states: plan.states.clone() };
+        self.taken.mark_added(plan);
         if self.client.mode() == Mode::Eager {
-            self.made.push(made.clone());
+            self.made.push(Made::of(plan, id));
         }
-        self.follow(options, trace)?;
-        Ok(made)
+        self.follow(options, trace)
     }
 
     /// Adds the calls that follow a job that was added, or is there already.
@@ -220,20 +289,39 @@ enum Place {
     Input,
 }
 
-/// The jobs that calls of one expression became, by the address of their plan.
-type Added = HashMap<*const Plan, JobId>;
+/// What the calls of one expression came to, by the address of their plan: inputs that are
+/// needed.
+type Added = HashMap<*const Plan, Input>;
 
-/// All calls inside a call, each after those inside it, in the order of the arguments.
-fn inner_calls(root: &Plan) -> impl Iterator<Item = &Plan> {
-    let mut calls = Vec::new();
-    let mut left = Vec::new();
-    let mut next = Some(root);
-    while let Some(plan) = next {
-        plan.args.inputs.iter().for_each(|(_, planned)| add_calls(planned, &mut left));
-        next = left.pop();
-        calls.extend(next);
+fn made_for(job: JobId) -> Input {
+    Input { job, tolerant: false, owned: true }
+}
+
+/// Where a call finds the jobs that it needs.
+struct Jobs<'a> {
+    added: &'a Added,
+    aliases: &'a HashMap<JobId, JobId>,
+}
+
+impl Jobs<'_> {
+    /// The job itself, or the one that stands in for it.
+    fn real(&self, job: JobId) -> JobId {
+        self.aliases.get(&job).copied().unwrap_or(job)
     }
-    calls.into_iter().rev()
+}
+
+/// A step through the calls of an expression: each is added after those inside it, in the order
+/// of the arguments. Where another job stands in for a call, those inside it are passed over.
+enum Visit<'p> {
+    Enter(&'p Plan),
+    Leave(&'p Plan, JobId),
+}
+
+/// The calls that yield the arguments of a call; not those inside them.
+fn calls_inside(plan: &Plan) -> Vec<&Plan> {
+    let mut calls = Vec::new();
+    plan.args.inputs.iter().for_each(|(_, planned)| add_calls(planned, &mut calls));
+    calls
 }
 
 /// The calls that yield an argument; not those inside them.
@@ -248,34 +336,35 @@ fn add_calls<'a>(planned: &'a Planned, calls: &mut Vec<&'a Plan>) {
 }
 
 /// Where an argument comes from, once the jobs that it needs are added.
-fn source(planned: &Planned, tolerant: bool, added: &Added, inputs: &mut Inputs) -> Source {
+fn source(planned: &Planned, tolerant: bool, jobs: &Jobs<'_>, inputs: &mut Inputs) -> Source {
     match planned {
         Planned::Call(plan) => {
-            let job = added[&std::ptr::from_ref::<Plan>(plan)];
-            inputs.add(Input { job, tolerant, owned: true });
-            Source::Job(job)
+            let input = jobs.added[&std::ptr::from_ref::<Plan>(plan)];
+            inputs.add(Input { tolerant, ..input });
+            Source::Job(input.job)
         }
         Planned::Job(job, handle) => known(*job, handle).unwrap_or_else(|| {
-            inputs.add(Input { job: *job, tolerant, owned: false });
-            Source::Job(*job)
+            let job = jobs.real(*job);
+            inputs.add(Input { job, tolerant, owned: false });
+            Source::Job(job)
         }),
         Planned::Failure(job, handle) => match known(*job, handle) {
             Some(Source::Error(error)) => Source::Value(raw(&error)),
             Some(_) => Source::Error(Box::new(did_not_fail(*job))),
             None => {
-                inputs.add(Input { job: *job, tolerant: true, owned: false });
-                Source::Failure(*job)
+                let job = jobs.real(*job);
+                inputs.add(Input { job, tolerant: true, owned: false });
+                Source::Failure(job)
             }
         },
-        Planned::Try(inner) => Source::Try(Box::new(source(inner, true, added, inputs))),
+        Planned::Try(inner) => Source::Try(Box::new(source(inner, true, jobs, inputs))),
         Planned::List(list) => {
-            let sources = list.iter().map(|item| source(item, tolerant, added, inputs));
+            let sources = list.iter().map(|item| source(item, tolerant, jobs, inputs));
             Source::list(sources.collect())
         }
         Planned::Map(pairs) => {
-            let sources = pairs
-                .iter()
-                .map(|(key, item)| (key.clone(), source(item, tolerant, added, inputs)));
+            let sources =
+                pairs.iter().map(|(key, item)| (key.clone(), source(item, tolerant, jobs, inputs)));
             Source::Map(sources.collect())
         }
     }

@@ -5,6 +5,7 @@ mod eager;
 mod enqueuer;
 mod graph;
 mod mode;
+mod unique;
 mod waiter;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use crate::scope;
 use crate::trace::TraceParent;
 use enqueuer::Enqueuer;
 use graph::{Graph, Made, Top, top};
+use unique::Standing;
 use waiter::Waiters;
 
 /// What applications delay calls through. A clone shares it.
@@ -96,6 +98,14 @@ impl ClientBuilder {
         };
         Client { shared: Arc::new(shared) }
     }
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    All,
+    /// Its calls are to be planned anew, around jobs that hold their unique keys.
+    NotYet,
 }
 
 /// Jobs in one look-up.
@@ -193,20 +203,29 @@ impl Client {
             }
             return Ok(handles);
         }
-        let mut graph = Graph::new(self);
-        let mut handles = Vec::with_capacity(calls.len());
-        for call in &calls {
-            handles.push(match top(call)? {
-                Top::Plan(plan) => self.handle_of(&graph.add(&plan, Due::Now)?, &plan.options),
-                Top::Job(handle, options) => {
-                    graph.follow(&options, &self.trace())?;
-                    handle
-                }
-            });
-        }
+        let mut tops = calls.iter().map(top).collect::<Result<Vec<_>, _>>()?;
         drop(calls);
-        self.store_graph(graph).await?;
-        Ok(handles)
+        let mut standing = Standing::default();
+        loop {
+            let mut graph = Graph::new(self, &standing);
+            let mut handles = Vec::with_capacity(tops.len());
+            for top in &tops {
+                handles.push(match top {
+                    Top::Plan(plan) => self.handle_of(&graph.add(plan, Due::Now)?, &plan.options),
+                    Top::Job(handle, options) => {
+                        graph.follow(options, &self.trace())?;
+                        handle.clone()
+                    }
+                });
+            }
+            if !graph.may_reuse() {
+                tops.clear();
+            }
+            let jobs = graph.into_jobs()?;
+            if self.store_jobs(jobs, &mut standing).await? == Stored::All {
+                return Ok(handles);
+            }
+        }
     }
 
     /// Stores one call; what `.delay()` and its siblings come to.
@@ -235,25 +254,40 @@ impl Client {
             tracing::warn!(target: "hereafter", task, "would have delayed the task, but Hereafter is disabled");
             return Ok(Handle::disabled(JobId::new(), task));
         }
-        let mut graph = Graph::new(self);
-        let job = graph.add(&plan, due)?;
+        let mut standing = Standing::default();
         if self.shared.mode == Mode::Eager {
+            let mut graph = Graph::new(self, &standing);
+            let job = graph.add(&plan, due)?;
             return eager::run(self, graph, &job, due).await.map(Handle::known);
         }
-        let handle = self.handle_of(&job, &plan.options);
-        drop(plan);
-        self.store_graph(graph).await?;
-        Ok(handle)
+        let mut unstored = Some(plan);
+        while let Some(plan) = unstored {
+            let mut graph = Graph::new(self, &standing);
+            let handle = self.handle_of(&graph.add(&plan, due)?, &plan.options);
+            unstored = graph.may_reuse().then_some(plan);
+            let jobs = graph.into_jobs()?;
+            if self.store_jobs(jobs, &mut standing).await? == Stored::All {
+                return Ok(handle);
+            }
+        }
+        unreachable!("only what may reuse a job is planned anew")
     }
 
     /// Stores what follows a job that is there.
     async fn follow(&self, options: &CallOptions) -> Result<(), DelayError> {
-        let mut graph = Graph::new(self);
-        graph.follow(options, &self.trace())?;
-        match self.shared.mode {
-            Mode::Normal => self.store_graph(graph).await,
-            Mode::Eager => eager::run_all(self, graph).await.map(drop),
-            Mode::Disabled => Ok(()),
+        let mut standing = Standing::default();
+        loop {
+            let mut graph = Graph::new(self, &standing);
+            graph.follow(options, &self.trace())?;
+            match self.shared.mode {
+                Mode::Normal => {}
+                Mode::Eager => return eager::run_all(self, graph).await.map(drop),
+                Mode::Disabled => return Ok(()),
+            }
+            let jobs = graph.into_jobs()?;
+            if self.store_jobs(jobs, &mut standing).await? == Stored::All {
+                return Ok(());
+            }
         }
     }
 
@@ -265,26 +299,31 @@ impl Client {
     /// As for delaying it.
     #[doc(hidden)]
     pub fn would_store<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Vec<NewJob>, DelayError> {
-        let mut graph = Graph::new(self);
+        let standing = Standing::default();
+        let mut graph = Graph::new(self, &standing);
         if let Top::Plan(plan) = top(call)? {
             graph.add(&plan, Due::Now)?;
         }
         graph.into_jobs()
     }
 
-    /// Stores the jobs of a graph in one step.
-    async fn store_graph(&self, graph: Graph<'_>) -> Result<(), DelayError> {
-        let mut jobs = graph.into_jobs()?;
-        match jobs.pop() {
+    /// Stores jobs in one step, all or none. If none, `standing` knows more.
+    async fn store_jobs(
+        &self,
+        jobs: Vec<NewJob>,
+        standing: &mut Standing,
+    ) -> Result<Stored, DelayError> {
+        let enqueuer = &self.shared.enqueuer;
+        let answers = match &jobs[..] {
             // One alone shares its round trip with others of this moment.
-            Some(job) if jobs.is_empty() => self.shared.enqueuer.enqueue(job).await,
-            Some(job) => {
-                jobs.push(job);
-                self.shared.enqueuer.check_size(jobs.len())?;
-                self.shared.enqueuer.enqueue_all(jobs).await
+            [job] => vec![enqueuer.enqueue(job.clone()).await?],
+            _ => {
+                enqueuer.check_size(jobs.len())?;
+                enqueuer.enqueue_all(&jobs).await?
             }
-            None => Ok(()),
-        }
+        };
+        let is_anew = standing.learn(&jobs, &answers)?;
+        Ok(if is_anew { Stored::NotYet } else { Stored::All })
     }
 
     fn handle_of<T>(&self, job: &Made, options: &CallOptions) -> Handle<T> {

@@ -279,6 +279,8 @@ pub(crate) fn plain_job() -> NewJob {
         due: Due::Now,
         expires_in: None,
         inputs: Vec::new(),
+        unique: None,
+        with_next: false,
         envelope: envelope_of(id),
     }
 }

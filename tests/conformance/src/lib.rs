@@ -58,6 +58,7 @@
 
 mod faulty;
 mod harness;
+mod holding;
 mod lab;
 mod suite;
 mod waiting;

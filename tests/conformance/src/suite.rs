@@ -353,6 +353,44 @@ macro_rules! __cases {
                     a_job_that_failed_before_and_is_done_has_a_result_and_no_failure
                 ]
             }
+            unique {
+                once [
+                    every_end_of_a_job_frees_its_key
+                    a_key_belongs_to_its_task
+                    a_key_may_be_any_text
+                    of_failed_jobs_of_one_key_a_replay_takes_one
+                    a_job_is_not_revived_while_another_holds_its_key
+                    a_record_tells_the_key
+                ]
+                batched [
+                    a_key_is_held_until_its_job_is_final
+                    a_key_is_free_once_an_input_has_failed
+                    a_key_while_queued_is_free_once_its_job_was_handed_out
+                    a_key_for_a_time_is_held_for_that_time
+                    a_key_that_is_over_goes_to_the_next_job
+                    a_replay_takes_the_key_again
+                    a_replay_passes_over_a_job_whose_key_is_held
+                    a_job_that_is_revived_takes_its_key_again
+                ]
+            }
+            unique_conflict {
+                once [
+                    two_jobs_of_a_group_with_one_key_conflict
+                    of_jobs_of_one_key_at_the_same_time_one_is_stored
+                ]
+                batched [
+                    the_first_job_of_a_batch_gets_the_key
+                    a_conflict_does_not_touch_its_neighbours
+                    a_repeated_enqueue_of_the_holder_is_a_duplicate
+                    jobs_that_belong_together_are_stored_together
+                    every_conflict_of_a_group_is_told
+                    a_holder_that_waits_is_replaced
+                    a_holder_that_runs_or_has_ended_is_not_replaced
+                    a_replaced_job_takes_its_inputs_along
+                    of_a_batch_that_replaces_the_last_job_stays
+                    a_group_that_is_withheld_replaces_nothing
+                ]
+            }
             upkeep {
                 once [
                     upkeep_of_an_empty_store_is_idle

@@ -21,6 +21,8 @@ fn job() -> NewJob {
         due: Due::Now,
         expires_in: None,
         inputs: Vec::new(),
+        unique: None,
+        with_next: false,
         envelope: Payload::default(),
     }
 }

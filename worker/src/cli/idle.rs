@@ -88,6 +88,8 @@ mod tests {
             due: Due::Now,
             expires_in: None,
             inputs: Vec::new(),
+            unique: None,
+            with_next: false,
             envelope: Payload::default(),
         }
     }

@@ -138,6 +138,9 @@ impl Detail {
             ("created", in_full(record.created_at, now)),
             ("due", in_full(record.due_at, now)),
         ];
+        if let Some(key) = &record.unique {
+            lines.push(("unique", shown(key)));
+        }
         if let Some(started) = record.started_at {
             lines.push(("started", in_full(started, now)));
             if self.wait_seconds.is_some() {

@@ -153,6 +153,8 @@ fn bytes_that_are_no_job_are_shown_as_they_are() {
             due: Due::Now,
             expires_in: None,
             inputs: Vec::new(),
+            unique: None,
+            with_next: false,
             envelope: Payload::new(&b"not\nours"[..]),
         };
         client.connection().unwrap().broker.enqueue(&[job]).await.unwrap();

@@ -34,6 +34,7 @@ impl SqliteBroker {
     const CAPABILITIES: Capabilities = Capabilities {
         dedupe: true,
         results: true,
+        unique: true,
         durable: true,
         // Bounds how long one call holds the write lock: under half a second.
         max_batch: 50_000,

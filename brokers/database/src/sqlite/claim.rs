@@ -11,6 +11,7 @@ use super::finish::{self, Ending};
 use super::row;
 use super::statements;
 use super::transact::Session;
+use super::unique;
 use super::writer::Write;
 use taskcore::broker::millis::later;
 
@@ -99,7 +100,7 @@ impl Head<'_> {
             let rows = self.look(session, asked).await?;
             let Some(last) = rows.last() else { break };
             let expired = self.expire(session, &rows).await?;
-            self.lease(session, last, &expired).await?;
+            self.lease(session, &rows, last, &expired).await?;
             // Only now: what it releases may belong before `last`.
             dependants::ended(session, &expired, JobState::Expired).await?;
             for row in &rows {
@@ -144,6 +145,7 @@ impl Head<'_> {
     async fn lease(
         &self,
         session: &mut Session,
+        rows: &[SqliteRow],
         last: &SqliteRow,
         expired: &[i64],
     ) -> Result<(), sqlx::Error> {
@@ -155,6 +157,7 @@ impl Head<'_> {
             .with(self.claim.worker.as_str());
         session.sql.execute(statements::LEASE, self.up_to(lease, last)?).await?;
         session.sql.execute(statements::TAKE, self.up_to(Args::new(), last)?).await?;
+        unique::handed_out(session, rows).await?;
         if !expired.is_empty() {
             finish::end_leases(session, expired).await?;
         }

@@ -10,6 +10,7 @@ use super::inputs::Links;
 use super::row;
 use super::statements;
 use super::transact::Session;
+use super::unique::{self, Keys};
 use super::writer::Write;
 use taskcore::broker::millis::{due_ms, later};
 
@@ -22,23 +23,36 @@ impl Write for Enqueue {
     type Answer = Vec<Enqueued>;
 
     async fn apply(&mut self, session: &mut Session) -> Result<Vec<Enqueued>, sqlx::Error> {
-        let Some(seqs) = insert(session, &self.0).await? else {
-            return Ok(vec![Enqueued::Duplicate; self.0.len()]);
-        };
-        let has_inputs = self.0.iter().any(|job| !job.inputs.is_empty());
-        if has_inputs {
-            let links = Links::write(session, &self.0, seqs).await?;
-            distribute(session, &self.0, &seqs, &UNBLOCKED).await?;
-            links.fail_broken(session).await?;
-        } else {
-            distribute(session, &self.0, &seqs, &ALL).await?;
+        if self.0.iter().any(|job| job.unique.is_some()) {
+            return unique::store(session, &self.0).await;
         }
-        session.has_news = true;
-        if seqs.count == self.0.len() {
-            return Ok(vec![Enqueued::Stored; self.0.len()]);
-        }
-        tell_apart(session, &self.0, &seqs).await
+        store(session, &self.0, &Keys::default()).await
     }
+}
+
+/// Stores jobs, of which nobody else has the keys.
+pub(super) async fn store(
+    session: &mut Session,
+    jobs: &[NewJob],
+    keys: &Keys,
+) -> Result<Vec<Enqueued>, sqlx::Error> {
+    let Some(seqs) = insert(session, jobs).await? else {
+        return Ok(vec![Enqueued::Duplicate; jobs.len()]);
+    };
+    keys.take(session, seqs).await?;
+    let has_inputs = jobs.iter().any(|job| !job.inputs.is_empty());
+    if has_inputs {
+        let links = Links::write(session, jobs, seqs).await?;
+        distribute(session, jobs, &seqs, &UNBLOCKED).await?;
+        links.fail_broken(session).await?;
+    } else {
+        distribute(session, jobs, &seqs, &ALL).await?;
+    }
+    session.has_news = true;
+    if seqs.count == jobs.len() {
+        return Ok(vec![Enqueued::Stored; jobs.len()]);
+    }
+    tell_apart(session, jobs, &seqs).await
 }
 
 /// The numbers that the stored jobs of a batch got, in the order of the batch. Jobs that were

@@ -8,6 +8,7 @@ use taskcore::broker::JobState;
 use super::args::Args;
 use super::statements::{self, inputs};
 use super::transact::Session;
+use super::unique;
 use taskcore::broker::millis::later;
 
 /// How a job ends without a success.
@@ -44,6 +45,7 @@ pub(super) async fn finish(
     let keep_until = (ending != Ending::Failed).then_some(over_ms);
     let rest = |args: Args| args.with(ending.state().as_str()).with(now_ms).with(keep_until);
     session.sql.execute_bulk(&statements::FINISH, seqs, push_seq, rest).await?;
+    unique::ended(session, seqs).await?;
     session.note_finished(over_ms, ids).await
 }
 
@@ -85,7 +87,7 @@ pub(super) async fn delete(
 ) -> Result<(), sqlx::Error> {
     bury(session, ids, later(session.now_ms, DEDUPE)).await?;
     session.sql.execute_bulk(&statements::DELETE_JOB, seqs, push_seq, same).await?;
-    Ok(())
+    unique::deleted(session, seqs).await
 }
 
 /// Remembers these ids until then.

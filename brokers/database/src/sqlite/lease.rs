@@ -74,6 +74,7 @@ pub(super) async fn held(
     let mut count = 0;
     for row in &counts {
         session.saw_edges(row::is_set(row, "edges")?);
+        session.saw_keys(row::is_set(row, "keys")?);
         count += row::integer(row, "held")?;
     }
     if usize::try_from(count) == Ok(leases.len()) {

@@ -51,6 +51,7 @@ mod statements;
 mod store;
 mod sweep;
 mod transact;
+mod unique;
 mod upkeep;
 mod watch;
 mod writer;

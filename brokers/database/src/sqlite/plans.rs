@@ -12,7 +12,7 @@ use super::connection::{self, Connection};
 use super::filter::Query;
 use super::migrate;
 use super::options::SqliteOptions;
-use super::statements::{self as s, filters, inputs};
+use super::statements::{self as s, filters, inputs, unique};
 
 /// A text of a statement, whatever kind of constant it is.
 trait Text {
@@ -43,7 +43,7 @@ macro_rules! named {
 
 /// Every statement that reads or writes tables of jobs.
 fn statements() -> Vec<Named> {
-    [of_jobs(), of_inputs()].into_iter().flatten().collect()
+    [of_jobs(), of_inputs(), of_keys()].into_iter().flatten().collect()
 }
 
 fn of_jobs() -> Vec<Named> {
@@ -73,6 +73,14 @@ fn of_inputs() -> Vec<Named> {
     }
 }
 
+fn of_keys() -> Vec<Named> {
+    use unique::*;
+    named! {
+        HAS_KEYS KNOWN HOLDERS FREE FREE_DELETED TAKE_KEYS FREE_QUEUED FREE_ENDED DELETE_KEYS
+        DELETE_OVER FREE_OVER WANTED HOLD
+    }
+}
+
 /// What a statement may walk over whole, and why.
 const ALLOWED: &[(&str, &str)] = &[
     // One row, by LIMIT 1 in the order of the key.
@@ -82,6 +90,9 @@ const ALLOWED: &[(&str, &str)] = &[
     ("COUNT_HELD", "SCAN hereafter_blocked"),
     ("HAS_EDGES", "SCAN hereafter_input USING COVERING INDEX hereafter_input_dependant"),
     ("HAS_EDGES", "SCAN hereafter_blocked"),
+    ("HEAD", "SCAN hereafter_unique"),
+    ("COUNT_HELD", "SCAN hereafter_unique"),
+    ("HAS_KEYS", "SCAN hereafter_unique"),
     // As many rows as were just promoted, by OFFSET in the order of the key.
     ("LAST_PROMOTED", "SCAN hereafter_scheduled"),
     // As many rows as all workers run at once.
@@ -171,6 +182,7 @@ fn every_statement_about_jobs_is_checked() {
     let of_transactions =
         ["BEGIN", "COMMIT", "ROLLBACK", "PROBE", "SYNC", "NO_SYNC", "CHECKPOINT", "DATA_VERSION"];
     let of_inputs = include_str!("statements/inputs.rs");
+    let of_keys = include_str!("statements/unique.rs");
     let of_upkeep = include_str!("statements/upkeep.rs");
     let visible = |line: &'static str| {
         line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(in crate::sqlite) "))
@@ -178,6 +190,7 @@ fn every_statement_about_jobs_is_checked() {
     let written: BTreeSet<_> = source
         .lines()
         .chain(of_inputs.lines())
+        .chain(of_keys.lines())
         .chain(of_upkeep.lines())
         .filter_map(visible)
         .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::dependants::{self, Count, End};
+use super::dependants::{self, Change, Count, End};
 use super::finish::{self, push_seq, same};
 use super::row;
 use super::statements::{self, inputs as sql};
 use super::transact::Session;
+use super::unique;
 
 /// Puts replayed jobs where they wait: for their inputs, if these are replayed too, or for a
 /// worker. What had failed because of them is blocked again, and what had because of that.
@@ -31,12 +32,27 @@ async fn revive(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> 
         for row in session.sql.fetch_bulk(&sql::MENDED, &inputs, push_seq, same).await? {
             mended.insert(row::integer(&row, "seq")?);
         }
+        let seqs: Vec<i64> = mended.iter().copied().collect();
+        if unique::are_wanted(session, &seqs).await? {
+            // Whoever does not get its key again mends nothing further: one step at a time.
+            mended.clear();
+        }
         let open = inputs.iter().chain(&mended).map(|seq| End { seq: *seq, has_result: false });
         let changes = dependants::changes(session, &open.collect::<Vec<_>>()).await?;
         let (mut counts, mut next) = (Vec::with_capacity(changes.len()), Vec::new());
+        let would_mend = |(seq, change): (&i64, &Change)| {
+            let is_mended = change.broken > 0 && change.broken <= change.breaks;
+            (is_mended && !mended.contains(seq)).then_some(*seq)
+        };
+        let candidates: Vec<i64> = changes.iter().filter_map(would_mend).collect();
+        let keyed: HashSet<i64> =
+            unique::retake(session, candidates.clone()).await?.into_iter().collect();
+        let refused: HashSet<i64> =
+            candidates.into_iter().filter(|seq| !keyed.contains(seq)).collect();
         for (seq, change) in changes {
-            // Rows that somebody changed by hand do not make it fail.
-            let broken = (change.broken - change.breaks).max(0);
+            // Rows that somebody changed by hand do not make it fail. One that did not get its
+            // key again stays broken for good.
+            let broken = (change.broken - change.breaks).max(i64::from(refused.contains(&seq)));
             counts.push(Count { seq, open: change.open + change.edges, broken });
             if broken == 0 && change.broken > 0 && mended.insert(seq) {
                 next.push(seq);

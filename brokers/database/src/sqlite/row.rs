@@ -113,6 +113,7 @@ pub(super) fn record(row: &SqliteRow, now_ms: i64) -> Result<JobRecord, sqlx::Er
     let task = text(row, "task")?;
     Ok(JobRecord {
         waits_for: count(row, "waits_for")?,
+        unique: optional_text(row, "unique_key")?,
         id,
         queue: queue(row)?,
         state: state(row, now_ms)?,

@@ -11,6 +11,7 @@ use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::lease;
 use super::statements;
 use super::transact::Session;
+use super::unique;
 use super::writer::Write;
 use crate::receipt::Lease;
 use taskcore::broker::millis::later;
@@ -187,7 +188,11 @@ impl<'a> Verdicts<'a> {
         for (end_ms, ids) in &self.ids_by_end {
             session.note_finished(*end_ms, ids).await?;
         }
-        Ok(())
+        if self.done.is_empty() || !session.has_keys().await? {
+            return Ok(());
+        }
+        let seqs: Vec<i64> = self.done.iter().map(|done| done.seq).collect();
+        unique::ended(session, &seqs).await
     }
 
     async fn write_dropped(&self, session: &mut Session) -> Result<(), sqlx::Error> {

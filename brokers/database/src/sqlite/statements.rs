@@ -8,6 +8,7 @@ use super::bulk::Bulk;
 mod file;
 pub(super) mod filters;
 pub(super) mod inputs;
+pub(super) mod unique;
 mod upkeep;
 
 pub(super) use file::*;
@@ -103,10 +104,12 @@ pub(super) const LAST_PROMOTED: &str = "SELECT due_at, seq FROM hereafter_schedu
 /// the last due time, which may be a million.
 pub(super) const PROMOTED: &str = "DELETE FROM hereafter_scheduled WHERE (due_at, seq) <= (?, ?)";
 
-/// The head of a queue. `CROSS JOIN` fixes the order of the tables, and so of the rows.
+/// The head of a queue. `CROSS JOIN` fixes the order of the tables, and so of the rows. It also
+/// tells whether any job has a unique key, which spares a claim from asking.
 pub(super) const HEAD: &str = "SELECT r.rank, r.due_at, r.seq, j.id, j.task, j.envelope,
          j.failures, j.losses, j.created_at,
-         CASE WHEN j.failures = 0 AND j.losses = 0 THEN j.expires_at END AS expires_at
+         CASE WHEN j.failures = 0 AND j.losses = 0 THEN j.expires_at END AS expires_at,
+         EXISTS (SELECT 1 FROM hereafter_unique) AS keys
      FROM hereafter_ready AS r CROSS JOIN hereafter_job AS j ON j.seq = r.seq
      WHERE r.queue = ? AND NOT EXISTS (SELECT 1 FROM hereafter_paused AS p WHERE p.queue = ?)
      ORDER BY r.rank, r.due_at, r.seq LIMIT ?";
@@ -143,12 +146,13 @@ pub(super) static HELD: Bulk = Bulk::new(
 );
 
 /// The fence, for the usual case that all are. It also tells whether any job has to do with
-/// inputs, which spares a verdict on one that has not from asking.
+/// inputs or with unique keys, which spares a verdict on one that has not from asking.
 pub(super) static COUNT_HELD: Bulk = Bulk::new(
     "WITH input (seq, token) AS",
     2,
     "SELECT count(*) AS held, EXISTS (SELECT 1 FROM hereafter_input)
-         OR EXISTS (SELECT 1 FROM hereafter_blocked) AS edges
+         OR EXISTS (SELECT 1 FROM hereafter_blocked) AS edges,
+         EXISTS (SELECT 1 FROM hereafter_unique) AS keys
      FROM input CROSS JOIN hereafter_running AS r
      ON r.seq = input.seq AND r.token = input.token WHERE r.lease_end > ?",
 );

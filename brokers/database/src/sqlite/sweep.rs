@@ -12,6 +12,7 @@ use super::revive;
 use super::row;
 use super::statements::{self, filters, inputs};
 use super::transact::Session;
+use super::unique;
 use super::upkeep::Jobs;
 use super::writer::Write;
 use taskcore::broker::millis::later;
@@ -90,7 +91,8 @@ impl Write for Replay {
     type Answer = Vec<JobId>;
 
     async fn apply(&mut self, session: &mut Session) -> Result<Vec<JobId>, sqlx::Error> {
-        let jobs = still_matching(session, &self.0, Self::CONDITION).await?;
+        let mut jobs = still_matching(session, &self.0, Self::CONDITION).await?;
+        jobs.keep(unique::retake(session, jobs.seqs.clone()).await?);
         let now_ms = session.now_ms;
         let rest = |args: Args| args.with(now_ms);
         session.sql.execute_bulk(&statements::REPLAY, &jobs.seqs, push_seq, rest).await?;

@@ -10,7 +10,7 @@ use taskcore::broker::millis::later;
 
 use super::args::Args;
 use super::connection::Connection;
-use super::statements::inputs;
+use super::statements::{inputs, unique};
 use super::watch::Wake;
 use super::writer::Operation;
 use super::{row, statements};
@@ -29,6 +29,8 @@ pub(super) struct Session {
     pub(super) last_seq: Option<i64>,
     /// Whether any job waits for another or may again; `None` until the transaction has asked.
     has_edges: Option<bool>,
+    /// Whether any job has a unique key; `None` until the transaction has asked.
+    has_keys: Option<bool>,
     /// Whether commits wait for the disk now.
     syncs: bool,
 }
@@ -61,6 +63,7 @@ impl Session {
             has_news: false,
             last_seq: None,
             has_edges: None,
+            has_keys: None,
             syncs: setup.syncs,
         })
     }
@@ -88,6 +91,22 @@ impl Session {
     /// Takes over what another statement of this transaction has seen.
     pub(super) fn saw_edges(&mut self, has_edges: bool) {
         self.has_edges = Some(has_edges);
+    }
+
+    /// Whether there is anything to do for unique keys.
+    pub(super) async fn has_keys(&mut self) -> Result<bool, sqlx::Error> {
+        if let Some(has_keys) = self.has_keys {
+            return Ok(has_keys);
+        }
+        let row = self.sql.fetch_one(unique::HAS_KEYS, Args::new()).await?;
+        let has_keys = row::is_set(&row, "keys")?;
+        self.has_keys = Some(has_keys);
+        Ok(has_keys)
+    }
+
+    /// Takes over what another statement of this transaction has seen.
+    pub(super) fn saw_keys(&mut self, has_keys: bool) {
+        self.has_keys = Some(has_keys);
     }
 
     /// Tells those who run these jobs that they were cancelled.
@@ -199,6 +218,7 @@ impl Transactor {
         session.has_news = false;
         session.last_seq = None;
         session.has_edges = None;
+        session.has_keys = None;
         Ok(session)
     }
 

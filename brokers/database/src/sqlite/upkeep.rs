@@ -12,6 +12,7 @@ use super::row;
 use super::settle::json;
 use super::statements;
 use super::transact::Session;
+use super::unique;
 use super::writer::Write;
 use taskcore::broker::millis::later;
 
@@ -28,6 +29,7 @@ impl Write for Upkeep {
         let promoted = promote(session, budget).await?;
         let expired = expire(session, budget).await?;
         let (reclaimed, lost) = reclaim(session, budget, self.0.recovery_limit).await?;
+        unique::clear(session, budget).await?;
         let pruned = prune(session, budget).await?;
         Ok(Done { promoted, reclaimed, lost, expired, pruned })
     }
@@ -204,6 +206,7 @@ async fn prune_ids(session: &mut Session, ids: &[u8]) -> Result<usize, sqlx::Err
     finish::bury(session, &recent, later(now_ms, DEDUPE)).await?;
     session.sql.execute_bulk(&statements::DELETE_OUTCOME, &jobs.seqs, push_seq, same).await?;
     session.sql.execute_bulk(&statements::DELETE_JOB, &jobs.seqs, push_seq, same).await?;
+    unique::deleted(session, &jobs.seqs).await?;
     Ok(jobs.seqs.len())
 }
 
@@ -215,6 +218,18 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
+    /// Drops the others; these come in the same order.
+    pub(super) fn keep(&mut self, seqs: Vec<i64>) {
+        if seqs.len() == self.seqs.len() {
+            return;
+        }
+        let ids = self.seqs.iter().zip(self.ids.as_chunks::<16>().0);
+        let mut kept = seqs.iter().peekable();
+        let ids = ids.filter(|(seq, _)| kept.next_if_eq(seq).is_some());
+        self.ids = ids.flat_map(|(_, id)| *id).collect();
+        self.seqs = seqs;
+    }
+
     /// Adds the job of a row with `seq` and `id`.
     pub(super) fn add(&mut self, row: &SqliteRow) -> Result<(), sqlx::Error> {
         self.seqs.push(row::integer(row, "seq")?);

@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use taskbroker_database::sqlite::SqliteBroker;
 use taskcore::broker::{
-    Broker, CancelScope, Delivery, Due, Input, JobFilter, JobState, Keep, Maintain, NewJob,
-    Operate, Settlement, Verdict,
+    Broker, CancelScope, Delivery, Due, Enqueued, Input, JobFilter, JobState, Keep, Maintain,
+    NewJob, OnConflict, Operate, Settlement, Unique, UniqueScope, Verdict,
 };
 use taskcore::{Clock, Failure, FailureKind, JobId, Priority, QueueName};
 
@@ -43,15 +43,40 @@ impl World {
         let mut batch: Vec<NewJob> = Vec::new();
         for _ in 0..count {
             let inputs = self.some_inputs(&batch);
-            batch.push(NewJob { inputs, ..self.some_job() });
+            let (unique, with_next) = (self.some_key(), self.rng.random_bool(0.2));
+            batch.push(NewJob { inputs, unique, with_next, ..self.some_job() });
         }
         // Repeated, as after an unknown answer.
         for id in self.some_ids() {
             let inputs = self.some_inputs(&batch);
-            batch.push(NewJob { id, inputs, ..job() });
+            let unique = self.some_key();
+            batch.push(NewJob { id, inputs, unique, ..job() });
         }
         self.known.extend(batch.iter().map(|job| job.id));
-        self.broker.enqueue(&batch).await.unwrap();
+        let answers = self.broker.enqueue(&batch).await.unwrap();
+        let groups = batch.chunk_by(|job, _| job.with_next).map(<[NewJob]>::len);
+        let mut answers = answers.into_iter();
+        for size in groups {
+            let group: Vec<_> = answers.by_ref().take(size).collect();
+            let is = |answer: Enqueued| group.contains(&answer);
+            let conflicts = group.iter().any(|answer| matches!(answer, Enqueued::Conflict(_)));
+            assert!(!(is(Enqueued::Stored) && conflicts), "{group:?}");
+            assert!(!is(Enqueued::Withheld) || conflicts, "{group:?}");
+        }
+    }
+
+    /// One of a few keys, so that jobs want the same one.
+    fn some_key(&mut self) -> Option<Unique> {
+        let rng = &mut self.rng;
+        let key = format!("key {}", rng.random_range(0..8));
+        let scope = match rng.random_range(0..4) {
+            0 => UniqueScope::Queued,
+            1 => UniqueScope::For(MINUTE * rng.random_range(1..4)),
+            _ => UniqueScope::Unfinished,
+        };
+        let replaces = rng.random_bool(0.3);
+        let on_conflict = if replaces { OnConflict::Replace } else { OnConflict::Fail };
+        rng.random_bool(0.3).then_some(Unique { key, scope, on_conflict })
     }
 
     fn some_job(&mut self) -> NewJob {
@@ -174,7 +199,7 @@ impl World {
 }
 
 /// Each counts rows that must not be.
-const BROKEN: [&str; 17] = [
+const BROKEN: [&str; 21] = [
     // A job is in exactly one state.
     "SELECT count(*) FROM hereafter_job AS j WHERE 1 !=
          (SELECT count(*) FROM hereafter_ready AS t WHERE t.seq = j.seq)
@@ -231,6 +256,19 @@ const BROKEN: [&str; 17] = [
      WHERE o.keep_until IS NOT NULL AND o.seq NOT IN (SELECT input FROM hereafter_input)
        AND NOT EXISTS (SELECT 1 FROM hereafter_finished AS f
                        WHERE instr(hex(f.jobs), hex(j.id)) > 0 AND f.prune_at <= o.keep_until)",
+    // A key until its job is final: held exactly as long.
+    "SELECT count(*) FROM hereafter_unique AS u WHERE u.scope = 'unfinished' AND u.held !=
+         (u.seq IN (SELECT seq FROM hereafter_job) AND u.seq NOT IN (SELECT seq FROM hereafter_outcome))",
+    // A key while queued: no longer than its job waits.
+    "SELECT count(*) FROM hereafter_unique WHERE scope = 'queued' AND held AND seq NOT IN
+         (SELECT seq FROM hereafter_ready UNION ALL SELECT seq FROM hereafter_scheduled
+          UNION ALL SELECT seq FROM hereafter_blocked WHERE broken = 0)",
+    // Only a time that is not over outlives its job.
+    "SELECT count(*) FROM hereafter_unique WHERE seq NOT IN (SELECT seq FROM hereafter_job)
+       AND (scope != 'time' OR NOT held)",
+    // A key is that of its job.
+    "SELECT count(*) FROM hereafter_unique AS u JOIN hereafter_job AS j USING (seq)
+     WHERE (u.id, u.task) IS NOT (j.id, j.task)",
     // What waits for its start and may expire is in upkeep's list, also after a claim.
     "SELECT count(*) FROM hereafter_job AS j
      WHERE j.expires_at IS NOT NULL AND j.failures = 0 AND j.losses = 0

@@ -84,6 +84,8 @@ pub(crate) fn job() -> NewJob {
         due: Due::Now,
         expires_in: None,
         inputs: Vec::new(),
+        unique: None,
+        with_next: false,
         envelope: Payload::from(b"envelope".to_vec()),
     }
 }

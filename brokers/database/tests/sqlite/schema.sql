@@ -108,3 +108,18 @@ CREATE TABLE hereafter_tombstone (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX hereafter_tombstone_prune ON hereafter_tombstone (keep_until);
+
+CREATE TABLE hereafter_unique (
+    seq        INTEGER PRIMARY KEY,
+    id         BLOB    NOT NULL,
+    task       TEXT    NOT NULL,
+    key        TEXT    NOT NULL,
+    scope      TEXT    NOT NULL CHECK (scope IN ('unfinished', 'queued', 'time')),
+    held       INTEGER NOT NULL CHECK (held IN (0, 1)),
+    held_until INTEGER CHECK ((held_until IS NULL) = (scope <> 'time'))
+) STRICT;
+
+CREATE UNIQUE INDEX hereafter_unique_held ON hereafter_unique (task, key) WHERE held = 1;
+
+CREATE INDEX hereafter_unique_time ON hereafter_unique (held_until)
+    WHERE held = 1 AND scope = 'time';

@@ -20,4 +20,6 @@ pub mod reserve;
 pub mod results;
 pub mod schedule;
 pub mod settle;
+pub mod unique;
+pub mod unique_conflict;
 pub mod upkeep;

@@ -168,6 +168,39 @@ caught! {
             inputs_ended::a_job_that_failed_because_of_an_input_is_not_replayed_itself;
     never_expiring_blocked_jobs_is_caught:
         NeverExpiresBlocked by inputs_ended::a_blocked_job_expires [ONE];
+    ignoring_keys_is_caught:
+        IgnoresKeys by unique::a_key_is_held_until_its_job_is_final [ONE];
+    freeing_a_key_at_the_hand_out_is_caught:
+        FreesKeysAtHandOut by unique::a_key_is_held_until_its_job_is_final [ONE];
+    keeping_a_key_while_running_is_caught:
+        KeepsKeysWhileRunning by
+            unique::a_key_while_queued_is_free_once_its_job_was_handed_out [ONE];
+    holding_a_key_too_short_is_caught:
+        HoldsKeysTooShort by unique::a_key_for_a_time_is_held_for_that_time [ONE];
+    freeing_a_key_for_a_time_at_the_end_is_caught:
+        FreesTimedKeysAtTheEnd by unique::a_key_for_a_time_is_held_for_that_time [ONE];
+    sharing_keys_between_tasks_is_caught:
+        SharesKeys by unique::a_key_belongs_to_its_task;
+    mixing_keys_up_is_caught:
+        FoldsKeyCase by unique::a_key_may_be_any_text;
+    answering_what_a_replay_passed_over_is_caught:
+        AnswersWhatItPassedOver by unique::of_failed_jobs_of_one_key_a_replay_takes_one;
+    ignoring_groups_is_caught:
+        IgnoresGroups by unique_conflict::jobs_that_belong_together_are_stored_together [ONE];
+    withholding_the_neighbours_too_is_caught:
+        GroupsAll by unique_conflict::a_conflict_does_not_touch_its_neighbours [ONE];
+    never_replacing_is_caught:
+        NeverReplaces by unique_conflict::a_holder_that_waits_is_replaced [ONE];
+    replacing_what_runs_is_caught:
+        ReplacesAnything by
+            unique_conflict::a_holder_that_runs_or_has_ended_is_not_replaced [ONE];
+    replacing_for_a_group_that_is_withheld_is_caught:
+        ReplacesForNothing by unique_conflict::a_group_that_is_withheld_replaces_nothing [ONE];
+    conflicting_with_itself_is_caught:
+        ConflictsWithItself by
+            unique_conflict::a_repeated_enqueue_of_the_holder_is_a_duplicate [ONE];
+    naming_no_holder_is_caught:
+        NamesNoHolder by unique_conflict::the_first_job_of_a_batch_gets_the_key [ONE];
     forgetting_cancels_is_caught:
         ForgetsCancels by
             cancelled::cancelled_names_the_running_jobs_that_were_cancelled [ONE];

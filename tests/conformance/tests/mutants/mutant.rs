@@ -1,6 +1,7 @@
 //! [`Mutant`]: the memory broker with one defect.
 
 mod inputs;
+mod unique;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -113,6 +114,7 @@ impl Mutant {
             _ => {}
         }
         self.spoil_inputs(&mut job);
+        self.spoil_key(&mut job);
         job
     }
 
@@ -205,6 +207,8 @@ impl Mutant {
             due: Due::Now,
             expires_in: None,
             inputs: Vec::new(),
+            unique: None,
+            with_next: false,
             envelope: delivery.envelope.clone(),
         };
         let copies: Vec<_> = {
@@ -292,6 +296,7 @@ impl Broker for Mutant {
                 }
             }
         }
+        self.spoil_conflicts(&jobs, &mut answers).await?;
         answers.resize(batch.len(), Enqueued::Stored);
         Ok(answers)
     }
@@ -482,6 +487,11 @@ impl Operate for Mutant {
         }
         if self.has(Defect::ReplaysBackwards) {
             ids.reverse();
+        }
+        if self.has(Defect::AnswersWhatItPassedOver)
+            && let Some(asked) = &filter.ids
+        {
+            ids.clone_from(asked);
         }
         Ok(ids)
     }

@@ -8,6 +8,7 @@ mod ddt;
 mod follow;
 mod marrow;
 mod taskit;
+mod unique;
 mod workflows;
 mod worq;
 mod ztask;

@@ -242,6 +242,8 @@ on_each_broker! {
             due: Due::Now,
             expires_in: None,
             inputs: Vec::new(),
+            unique: None,
+            with_next: false,
             envelope: garbage.to_vec().into(),
         };
         let id = job.id;

@@ -567,6 +567,8 @@ async fn enqueue_raw(client: &Client, bytes: &[u8]) -> JobId {
         due: Due::Now,
         expires_in: None,
         inputs: Vec::new(),
+        unique: None,
+        with_next: false,
         envelope: bytes.to_vec().into(),
     };
     let broker = &client.connection().unwrap().broker;

@@ -43,6 +43,8 @@ async fn enqueue_raw(world: &tasksystem::World, task: &'static str, bytes: &[u8]
         due: Due::Now,
         expires_in: None,
         inputs: Vec::new(),
+        unique: None,
+        with_next: false,
         envelope: bytes.to_vec().into(),
     };
     let broker = &world.client.connection().unwrap().broker;

@@ -74,6 +74,7 @@ pub(in crate::sqlite) const SELECT_RECORD: &str =
      coalesce(r.worker, o.worker, j.worker) AS worker,
      r.seq IS NOT NULL AS running, b.seq IS NOT NULL AS blocked,
      CASE WHEN o.seq IS NULL THEN ifnull(b.open, 0) ELSE 0 END AS waits_for,
+     (SELECT u.key FROM hereafter_unique AS u WHERE u.seq = j.seq) AS unique_key,
      o.state, o.finished_at, o.result ";
 
 pub(in crate::sqlite) const SELECT_KEY: &str = "SELECT j.seq, j.id ";
@@ -83,10 +84,14 @@ pub(in crate::sqlite) const AND_QUEUE: &str = " AND j.queue = ?";
 pub(in crate::sqlite) const AND_CREATED_FROM: &str = " AND j.created_at >= ?";
 pub(in crate::sqlite) const AND_CREATED_BEFORE: &str = " AND j.created_at < ?";
 pub(in crate::sqlite) const AND_NOT_RUNNING: &str = " AND r.seq IS NULL";
-/// What failed because of an input is not replayed by itself. A text that is no failure, left
+/// What failed because of an input is not replayed by itself, nor is a job whose unique key
+/// another one holds; of those that are held for a time, `WANTED` knows more. A text that is no failure, left
 /// there by somebody, is no reason to fail the statement.
 pub(in crate::sqlite) const AND_REPLAYABLE: &str = " AND b.seq IS NULL
-     AND CASE WHEN json_valid(j.failure) THEN j.failure ->> '$.kind' END IS NOT 'input'";
+     AND CASE WHEN json_valid(j.failure) THEN j.failure ->> '$.kind' END IS NOT 'input'
+     AND NOT EXISTS (SELECT 1 FROM hereafter_unique AS u CROSS JOIN hereafter_unique AS h
+                     ON h.task = u.task AND h.key = u.key AND h.held = 1
+                     WHERE u.seq = j.seq AND u.scope = 'unfinished' AND h.scope <> 'time')";
 pub(in crate::sqlite) const AND_ANY: &str = " AND (";
 pub(in crate::sqlite) const OR: &str = " OR ";
 pub(in crate::sqlite) const END_ANY: &str = ")";

@@ -216,6 +216,8 @@ fn gate_job() -> NewJob {
         due: Due::Now,
         expires_in: None,
         inputs: Vec::new(),
+        unique: None,
+        with_next: false,
         envelope: Payload::default(),
     }
 }
