@@ -14,6 +14,8 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         a_hundred_thousand_jobs().await;
+        fans_of_ten_thousand().await;
+        the_end_of_a_long_chain().await;
         claims_beside_a_million_jobs().await;
         wake_ups_of_an_idle_worker().await;
         the_cost_of_waiting().await;
@@ -109,6 +111,74 @@ async fn a_hundred_thousand_jobs() {
         );
         broker.close().await.unwrap();
     }
+}
+
+/// Jobs that one other waits for, beside as many that nobody waits for.
+async fn fans_of_ten_thousand() {
+    for round in 0..3 {
+        for sinks in [0, 1, 10_000] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("t.db");
+            let broker = SqliteBroker::open(SqliteOptions::file(path)).await.unwrap();
+            let inputs: Vec<_> = (0..10_000).map(|n| job(n, Due::Now)).collect();
+            let edge = |input: &NewJob| Input { job: input.id, tolerant: false, owned: true };
+            let waiting = |inputs: &[NewJob]| NewJob {
+                inputs: inputs.iter().map(edge).collect(),
+                ..job(0, Due::Now)
+            };
+            let waiting: Vec<_> = match sinks {
+                0 => Vec::new(),
+                sinks => inputs.chunks(10_000 / sinks).map(waiting).collect(),
+            };
+            let started = Instant::now();
+            for batch in inputs.chunks(1000).chain(waiting.chunks(1000)) {
+                broker.enqueue(batch).await.unwrap();
+            }
+            let enqueued = started.elapsed();
+            let keep = Keep::For(Duration::from_secs(3600));
+            let (done, claiming, settling) = drain(&broker, 500, u64::MAX, keep).await;
+            println!(
+                "round {round}, {} wait for 10000: enqueue {:.0}/s, claim {:.0}/s, settle {:.0}/s, drain {:.0}/s",
+                waiting.len(),
+                rate(done, enqueued),
+                rate(done, claiming),
+                rate(done, settling),
+                rate(done, claiming + settling),
+            );
+            assert_eq!(done, 10_000 + waiting.len() as u64);
+            broker.close().await.unwrap();
+        }
+    }
+}
+
+/// One failure, one replay and one cancel that each reach 100,000 jobs.
+async fn the_end_of_a_long_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = SqliteBroker::open(SqliteOptions::file(folder.path().join("t.db"))).await.unwrap();
+    let mut chain = vec![job(0, Due::Now)];
+    for n in 0..100_000 {
+        let input = Input { job: chain[chain.len() - 1].id, tolerant: false, owned: true };
+        chain.push(NewJob { inputs: vec![input], ..job(n, Due::Now) });
+    }
+    for batch in chain.chunks(1000) {
+        broker.enqueue(batch).await.unwrap();
+    }
+    let delivery = broker.reserve(&request(1)).await.unwrap().remove(0);
+    let failure = taskcore::Failure::lost(delivery.job, "task".to_owned(), 1, 1);
+    let verdict = Verdict::Failed { failure };
+    let settlement = Settlement { job: delivery.job, receipt: delivery.receipt, verdict };
+    let started = Instant::now();
+    broker.settle(&[settlement]).await.unwrap();
+    println!("100000 failed with their input in {:?}", started.elapsed());
+    let started = Instant::now();
+    broker.replay(&JobFilter::default()).await.unwrap();
+    println!("100000 blocked again in {:?}", started.elapsed());
+    let blocked = broker.depth(&[QueueName::DEFAULT]).await.unwrap()[0].blocked;
+    assert_eq!(blocked, Some(100_000));
+    let started = Instant::now();
+    broker.cancel(&[chain[100_000].id], CancelScope::WithInputs).await.unwrap();
+    println!("100000 cancelled with what was made from them in {:?}", started.elapsed());
+    assert_eq!(broker.depth(&[QueueName::DEFAULT]).await.unwrap()[0].blocked, Some(0));
 }
 
 async fn claims_beside_a_million_jobs() {

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use taskcore::QueueName;
 use taskcore::broker::{
-    Broker, BrokerError, Capabilities, ConnectError, Connection, Delivery, Depth, Enqueued,
-    Extended, Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
+    Broker, BrokerError, Cancelled, Capabilities, ConnectError, Connection, Cursor, Delivery,
+    Depth, Enqueued, Extended, Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
 };
 
 use super::args::Args;
 use super::claim::Claim;
 use super::enqueue::Enqueue;
+use super::feed::{CANCELLED, Page};
 use super::lease::{Begin, Extend};
 use super::options::SqliteOptions;
 use super::settle::Settle;
@@ -186,6 +187,15 @@ impl Broker for SqliteBroker {
         }
         let leases = receipts.iter().map(Lease::of).collect();
         Ok(self.store.write(Extend { leases, span: lease }).await?)
+    }
+
+    async fn cancelled(
+        &self,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Cancelled, BrokerError> {
+        let Page { ids, next } = CANCELLED.read(&self.store, after, wait).await?;
+        Ok(Cancelled { ids, next })
     }
 
     async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError> {

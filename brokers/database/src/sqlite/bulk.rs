@@ -25,7 +25,8 @@ pub(super) struct Chunk {
 }
 
 impl Bulk {
-    const MAX_ROWS: usize = 512;
+    /// The most rows that one execution takes.
+    pub(super) const MAX_ROWS: usize = 512;
     const SIZES: usize = Self::MAX_ROWS.ilog2() as usize + 1;
 
     /// `head`, then a list of rows of so many columns, then `tail`.

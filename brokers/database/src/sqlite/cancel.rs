@@ -1,21 +1,27 @@
 //! Cancelling jobs, and holding queues back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use sqlx::sqlite::SqliteRow;
 use taskcore::JobId;
-use taskcore::broker::CancelOutcome;
+use taskcore::broker::{CancelOutcome, CancelScope, JobState};
 
 use super::args::Args;
-use super::finish::{self, Ending, same};
+use super::bulk::Bulk;
+use super::dependants;
+use super::finish::{self, Ending, push_seq, same};
 use super::row;
-use super::statements;
+use super::statements::{self, inputs};
 use super::transact::Session;
 use super::upkeep::Jobs;
 use super::writer::Write;
 
 /// Cancels jobs.
 #[derive(Debug)]
-pub(super) struct Cancel(pub(super) Vec<JobId>);
+pub(super) struct Cancel {
+    pub(super) ids: Vec<JobId>,
+    pub(super) scope: CancelScope,
+}
 
 impl Write for Cancel {
     const NAME: &'static str = "cancel";
@@ -23,9 +29,8 @@ impl Write for Cancel {
 
     async fn apply(&mut self, session: &mut Session) -> Result<Vec<CancelOutcome>, sqlx::Error> {
         let push_id = |args: &mut Args, id: &JobId| args.push(id.as_bytes().as_slice());
-        let rows = session.sql.fetch_bulk(&statements::STANDING, &self.0, push_id, same).await?;
-        let mut outcomes = HashMap::new();
-        let (mut waiting, mut running) = (Jobs::default(), Jobs::default());
+        let rows = session.sql.fetch_bulk(&statements::STANDING, &self.ids, push_id, same).await?;
+        let (mut outcomes, mut open) = (HashMap::new(), Open::default());
         for row in &rows {
             let id = row::job_id(row, "id")?;
             if outcomes.contains_key(&id) {
@@ -33,35 +38,99 @@ impl Write for Cancel {
             }
             let outcome = if row::is_set(row, "final")? {
                 CancelOutcome::TooLate
-            } else if row::is_set(row, "running")? {
-                running.add(row)?;
+            } else if open.add(row)? {
                 CancelOutcome::Signalled
             } else {
-                waiting.add(row)?;
                 CancelOutcome::Prevented
             };
             outcomes.insert(id, outcome);
         }
-        cancel(session, &waiting, &running).await?;
+        match self.scope {
+            CancelScope::WithInputs if session.has_edges().await? => {
+                cancel_with_inputs(session, open).await?;
+            }
+            _ => open.cancel(session).await?,
+        }
         // An id that is named twice is too late the second time.
         let answer = |id: &JobId| match outcomes.get_mut(id) {
             Some(outcome) => std::mem::replace(outcome, CancelOutcome::TooLate),
             None => CancelOutcome::Unknown,
         };
-        Ok(self.0.iter().map(answer).collect())
+        Ok(self.ids.iter().map(answer).collect())
     }
 }
 
-async fn cancel(session: &mut Session, waiting: &Jobs, running: &Jobs) -> Result<(), sqlx::Error> {
-    if !waiting.seqs.is_empty() {
-        finish::stop_waiting(session, &waiting.seqs).await?;
-        finish::finish(session, &waiting.seqs, &waiting.ids, Ending::Cancelled).await?;
+/// Jobs that have not ended.
+#[derive(Debug, Default)]
+struct Open {
+    seqs: HashSet<i64>,
+    waiting: Jobs,
+    running: Jobs,
+}
+
+impl Open {
+    /// Adds the job of a row with `seq`, `id` and `running`, once; whether it runs.
+    fn add(&mut self, row: &SqliteRow) -> Result<bool, sqlx::Error> {
+        let is_running = row::is_set(row, "running")?;
+        if self.seqs.insert(row::integer(row, "seq")?) {
+            let jobs = if is_running { &mut self.running } else { &mut self.waiting };
+            jobs.add(row)?;
+        }
+        Ok(is_running)
     }
-    if !running.seqs.is_empty() {
-        finish::finish(session, &running.seqs, &running.ids, Ending::Cancelled).await?;
-        finish::end_leases(session, &running.seqs).await?;
+
+    /// All of them, in the order of storing.
+    fn sorted(&self) -> Vec<i64> {
+        let mut seqs: Vec<i64> = self.seqs.iter().copied().collect();
+        seqs.sort_unstable();
+        seqs
+    }
+
+    async fn cancel(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        let Self { waiting, running, .. } = self;
+        if !waiting.seqs.is_empty() {
+            finish::stop_waiting(session, &waiting.seqs).await?;
+            finish::finish(session, &waiting.seqs, &waiting.ids, Ending::Cancelled).await?;
+        }
+        if !running.seqs.is_empty() {
+            finish::finish(session, &running.seqs, &running.ids, Ending::Cancelled).await?;
+            finish::end_leases(session, &running.seqs).await?;
+            session.note_cancelled(&running.ids).await?;
+        }
+        dependants::ended(session, &self.sorted(), JobState::Cancelled).await
+    }
+}
+
+/// Cancels these jobs, and what was made for them and nobody else wants. One round takes what
+/// each of them had for itself, all the way; what they shared takes another.
+async fn cancel_with_inputs(session: &mut Session, mut open: Open) -> Result<(), sqlx::Error> {
+    while !open.seqs.is_empty() {
+        for row in fetch(session, &inputs::UNWANTED, &open.sorted()).await? {
+            open.add(&row)?;
+        }
+        // Asked before, because a cancelled job leaves its inputs.
+        let mut shared = Vec::new();
+        for row in fetch(session, &inputs::OWNED, &open.sorted()).await? {
+            let seq = row::integer(&row, "seq")?;
+            if !open.seqs.contains(&seq) {
+                shared.push(seq);
+            }
+        }
+        open.cancel(session).await?;
+        open = Open::default();
+        for row in fetch(session, &inputs::SHARED, &shared).await? {
+            open.add(&row)?;
+        }
     }
     Ok(())
+}
+
+async fn fetch(
+    session: &mut Session,
+    statement: &'static Bulk,
+    seqs: &[i64],
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    session.sql.fetch_bulk(statement, seqs, push_seq, same).await
 }
 
 /// Holds a queue back, or lets it go on.

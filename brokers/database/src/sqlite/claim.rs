@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteRow;
-use taskcore::broker::{Delivery, QueueShare, Reserve};
+use taskcore::broker::{Delivery, JobState, QueueShare, Reserve};
 
 use super::args::Args;
+use super::dependants;
 use super::finish::{self, Ending};
 use super::row;
 use super::statements;
@@ -99,6 +100,8 @@ impl Head<'_> {
             let Some(last) = rows.last() else { break };
             let expired = self.expire(session, &rows).await?;
             self.lease(session, last, &expired).await?;
+            // Only now: what it releases may belong before `last`.
+            dependants::ended(session, &expired, JobState::Expired).await?;
             for row in &rows {
                 if !is_expired(row, session.now_ms)? {
                     deliveries.push(row::delivery(row, &self.share.queue, self.token)?);

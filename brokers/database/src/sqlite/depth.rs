@@ -75,6 +75,9 @@ impl Depths {
                 depth.oldest_ready = Some(depth.oldest_ready.map_or(oldest, |at| at.min(oldest)));
             }
         }
+        for row in sql.fetch(statements::COUNT_BLOCKED, Args::new()).await? {
+            add(&mut self.entry(row::queue(&row)?).blocked, row::integer(&row, "jobs")?);
+        }
         for row in sql.fetch(statements::COUNT_RUNNING, Args::new()).await? {
             add(&mut self.entry(row::queue(&row)?).running, row::integer(&row, "jobs")?);
         }

@@ -6,6 +6,7 @@ use taskcore::JobId;
 use taskcore::broker::{Enqueued, NewJob};
 
 use super::args::Args;
+use super::inputs::Links;
 use super::row;
 use super::statements;
 use super::transact::Session;
@@ -24,7 +25,14 @@ impl Write for Enqueue {
         let Some(seqs) = insert(session, &self.0).await? else {
             return Ok(vec![Enqueued::Duplicate; self.0.len()]);
         };
-        distribute(session, &self.0, &seqs).await?;
+        let has_inputs = self.0.iter().any(|job| !job.inputs.is_empty());
+        if has_inputs {
+            let links = Links::write(session, &self.0, seqs).await?;
+            distribute(session, &self.0, &seqs, &UNBLOCKED).await?;
+            links.fail_broken(session).await?;
+        } else {
+            distribute(session, &self.0, &seqs, &ALL).await?;
+        }
         session.has_news = true;
         if seqs.count == self.0.len() {
             return Ok(vec![Enqueued::Stored; self.0.len()]);
@@ -36,14 +44,14 @@ impl Write for Enqueue {
 /// The numbers that the stored jobs of a batch got, in the order of the batch. Jobs that were
 /// there already leave gaps, but nobody else has a number in this range.
 #[derive(Debug, Clone, Copy)]
-struct Seqs {
-    first: i64,
-    last: i64,
+pub(super) struct Seqs {
+    pub(super) first: i64,
+    pub(super) last: i64,
     count: usize,
 }
 
 impl Seqs {
-    fn args(self) -> Args {
+    pub(super) fn args(self) -> Args {
         Args::new().with(self.first).with(self.last)
     }
 }
@@ -74,19 +82,35 @@ async fn insert(session: &mut Session, jobs: &[NewJob]) -> Result<Option<Seqs>, 
     Ok((seqs.count > 0).then_some(seqs))
 }
 
+/// The statements that put new jobs where they wait for a worker.
+#[derive(Debug)]
+struct Places {
+    ready: &'static str,
+    scheduled: &'static str,
+}
+
+static ALL: Places =
+    Places { ready: statements::ENQUEUE_READY, scheduled: statements::ENQUEUE_SCHEDULED };
+
+static UNBLOCKED: Places = Places {
+    ready: statements::ENQUEUE_READY_UNBLOCKED,
+    scheduled: statements::ENQUEUE_SCHEDULED_UNBLOCKED,
+};
+
 /// Puts the new jobs where their state says.
 async fn distribute(
     session: &mut Session,
     jobs: &[NewJob],
     seqs: &Seqs,
+    places: &Places,
 ) -> Result<(), sqlx::Error> {
     let now_ms = session.now_ms;
     let is_due = |job: &NewJob| due_ms(job.due, now_ms) <= now_ms;
     if jobs.iter().any(is_due) {
-        session.sql.execute(statements::ENQUEUE_READY, seqs.args().with(now_ms)).await?;
+        session.sql.execute(places.ready, seqs.args().with(now_ms)).await?;
     }
     if !jobs.iter().all(is_due) {
-        session.sql.execute(statements::ENQUEUE_SCHEDULED, seqs.args().with(now_ms)).await?;
+        session.sql.execute(places.scheduled, seqs.args().with(now_ms)).await?;
     }
     if jobs.iter().any(|job| job.expires_in.is_some()) {
         session.sql.execute(statements::ENQUEUE_EXPIRY, seqs.args()).await?;

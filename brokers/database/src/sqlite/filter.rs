@@ -5,7 +5,7 @@ use taskcore::JobId;
 use taskcore::broker::{JobFilter, JobState};
 
 use super::args::Args;
-use super::statements as s;
+use super::statements::filters as s;
 use taskcore::broker::millis::ceil_ms;
 
 /// A statement put together from constant fragments; everything of the user's is bound.
@@ -48,6 +48,7 @@ impl Query {
                 JobState::Ready => self.add(s::IS_READY).args.push(now_ms),
                 JobState::Scheduled => self.add(s::IS_SCHEDULED).args.push(now_ms),
                 JobState::Running => drop(self.add(s::IS_RUNNING)),
+                JobState::Blocked => drop(self.add(s::IS_BLOCKED)),
                 state if state.is_final() => self.add(s::IS_FINAL).args.push(state.as_str()),
                 _ => drop(self.add(s::IS_NEVER)),
             }
@@ -70,6 +71,7 @@ fn source(filter: &JobFilter) -> &'static s::Source {
         (Some(_), _) => &s::OF_IDS,
         (None, [JobState::Failed]) => &s::OF_FAILED,
         (None, [JobState::Running]) => &s::OF_RUNNING,
+        (None, [JobState::Blocked]) => &s::OF_BLOCKED,
         _ => &s::ALL,
     }
 }

@@ -6,7 +6,7 @@ use taskcore::TaskOptions;
 use taskcore::broker::JobState;
 
 use super::args::Args;
-use super::statements;
+use super::statements::{self, inputs};
 use super::transact::Session;
 use taskcore::broker::millis::later;
 
@@ -22,7 +22,7 @@ pub(super) enum Ending {
 }
 
 impl Ending {
-    fn state(self) -> JobState {
+    pub(super) fn state(self) -> JobState {
         match self {
             Self::Failed => JobState::Failed,
             Self::Cancelled => JobState::Cancelled,
@@ -31,7 +31,8 @@ impl Ending {
     }
 }
 
-/// Ends these jobs. They are still in the table that they were in.
+/// Ends these jobs. They are still in the table that they were in; once they are out of it,
+/// those that wait for them are [told](super::dependants::ended).
 pub(super) async fn finish(
     session: &mut Session,
     seqs: &[i64],
@@ -56,6 +57,9 @@ pub(super) async fn end_leases(session: &mut Session, seqs: &[i64]) -> Result<()
 pub(super) async fn stop_waiting(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> {
     session.sql.execute_bulk(&statements::UNREADY, seqs, push_seq, same).await?;
     session.sql.execute_bulk(&statements::UNSCHEDULE, seqs, push_seq, same).await?;
+    if !seqs.is_empty() && session.has_edges().await? {
+        session.sql.execute_bulk(&inputs::UNBLOCK, seqs, push_seq, same).await?;
+    }
     Ok(())
 }
 

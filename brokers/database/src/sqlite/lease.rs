@@ -73,6 +73,7 @@ pub(super) async fn held(
     let counts = session.sql.fetch_bulk(&statements::COUNT_HELD, leases, push_lease, rest).await?;
     let mut count = 0;
     for row in &counts {
+        session.saw_edges(row::is_set(row, "edges")?);
         count += row::integer(row, "held")?;
     }
     if usize::try_from(count) == Ok(leases.len()) {

@@ -12,6 +12,7 @@ use super::broker::SqliteBroker;
 use super::cancel::{Cancel, Pause};
 use super::connection::Connection;
 use super::filter::Query;
+use super::statements::filters;
 use super::sweep::{Purge, Replay, Sweep};
 use super::{check, depth, row, statements};
 
@@ -26,19 +27,19 @@ impl Operate for SqliteBroker {
     async fn cancel(
         &self,
         ids: &[JobId],
-        _: CancelScope,
+        scope: CancelScope,
     ) -> Result<Vec<CancelOutcome>, BrokerError> {
         self.store.check_open()?;
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(self.store.write(Cancel(ids.to_vec())).await?)
+        Ok(self.store.write(Cancel { ids: ids.to_vec(), scope }).await?)
     }
 
     async fn replay(&self, filter: &JobFilter) -> Result<Vec<JobId>, BrokerError> {
         let filter = JobFilter { states: vec![JobState::Failed], ..filter.clone() };
         let mut replayed = Vec::new();
-        let mut sweep = self.sweep(&filter).await?;
+        let mut sweep = self.sweep(&filter, Replay::CONDITION).await?;
         while let Some(ids) = self.next_of(&mut sweep).await? {
             let mut ids = self.store.write(Replay(sweep.only(ids))).await?;
             sweep.took(ids.len());
@@ -49,7 +50,7 @@ impl Operate for SqliteBroker {
 
     async fn purge(&self, filter: &JobFilter) -> Result<u64, BrokerError> {
         let mut purged = 0;
-        let mut sweep = self.sweep(filter).await?;
+        let mut sweep = self.sweep(filter, Purge::CONDITION).await?;
         while let Some(ids) = self.next_of(&mut sweep).await? {
             let count = self.store.write(Purge(sweep.only(ids))).await?;
             sweep.took(count);
@@ -77,9 +78,14 @@ impl Operate for SqliteBroker {
 
 impl SqliteBroker {
     /// A sweep over the jobs of now.
-    async fn sweep(&self, filter: &JobFilter) -> Result<Sweep, BrokerError> {
+    async fn sweep(
+        &self,
+        filter: &JobFilter,
+        condition: &'static str,
+    ) -> Result<Sweep, BrokerError> {
         self.store.check_open()?;
-        Ok(self.store.read("sweep", async |sql| Sweep::start(sql, filter.clone()).await).await?)
+        let start = async |sql: &mut Connection| Sweep::start(sql, filter.clone(), condition).await;
+        Ok(self.store.read("sweep", start).await?)
     }
 
     /// The next jobs of a sweep, as they are without the write lock.
@@ -94,7 +100,7 @@ async fn records(
     filter: &JobFilter,
     now_ms: i64,
 ) -> Result<Vec<JobRecord>, sqlx::Error> {
-    let mut query = Query::of(statements::SELECT_RECORD, filter, now_ms);
+    let mut query = Query::of(filters::SELECT_RECORD, filter, now_ms);
     // A negative limit is none.
     query.add(query.source.newest_first).args.push(filter.limit.map_or(-1, i64::from));
     let rows = sql.fetch_built(query.sql, query.args).await?;

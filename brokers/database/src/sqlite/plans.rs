@@ -10,8 +10,9 @@ use super::args::Args;
 use super::bulk::Bulk;
 use super::connection::{self, Connection};
 use super::filter::Query;
+use super::migrate;
 use super::options::SqliteOptions;
-use super::{migrate, statements as s};
+use super::statements::{self as s, filters, inputs};
 
 /// A text of a statement, whatever kind of constant it is.
 trait Text {
@@ -37,22 +38,38 @@ struct Named {
 }
 
 macro_rules! named {
-    ($($name:ident)*) => { vec![$(Named { name: stringify!($name), text: s::$name.text() }),*] };
+    ($($name:ident)*) => { vec![$(Named { name: stringify!($name), text: $name.text() }),*] };
 }
 
 /// Every statement that reads or writes tables of jobs.
 fn statements() -> Vec<Named> {
+    [of_jobs(), of_inputs()].into_iter().flatten().collect()
+}
+
+fn of_jobs() -> Vec<Named> {
+    use s::*;
     named! {
-        ENQUEUE ENQUEUE_READY ENQUEUE_SCHEDULED ENQUEUE_EXPIRY ENQUEUED
+        ENQUEUE ENQUEUE_READY ENQUEUE_READY_UNBLOCKED
+        ENQUEUE_SCHEDULED ENQUEUE_SCHEDULED_UNBLOCKED ENQUEUE_EXPIRY ENQUEUED
         LOOK PROMOTE LAST_PROMOTED PROMOTED HEAD LEASE TAKE
         BEGIN_JOB EXTEND HELD COUNT_HELD CANCELLED END_LEASE
         DONE FINISH FAIL RETRY SCHEDULE RELEASE MAKE_READY EXPIRE_AGAIN FINISHED
+        NOTE_CANCELLED
         BURY DELETE_JOB DELETE_OUTCOME UNREADY UNSCHEDULE
         EXPIRY_DUE EXPIRY_SEEN LEASES_ENDED RECLAIM LOSE
-        PRUNE_DUE PRUNABLE PRUNED PRUNED_PARTLY TOMBSTONES_OVER
+        PRUNE_DUE PRUNABLE PRUNED PRUNED_PARTLY TOMBSTONES_OVER CANCELLED_OVER
         STANDING REPLAY PAUSE RESUME PAUSED MAX_SEQ
-        COUNT_READY COUNT_READY_OF COUNT_SCHEDULED COUNT_RUNNING COUNT_FAILED
-        OUTCOMES FINISHED_AFTER FINISHED_LAST OLDEST_READY
+        COUNT_READY COUNT_READY_OF COUNT_SCHEDULED COUNT_BLOCKED COUNT_RUNNING COUNT_FAILED
+        OUTCOMES FINISHED_AFTER FINISHED_LAST CANCELLED_AFTER CANCELLED_LAST OLDEST_READY
+    }
+}
+
+fn of_inputs() -> Vec<Named> {
+    use inputs::*;
+    named! {
+        HAS_EDGES STORED LINK UNKNOWN BLOCK BLOCK_FOR_UNKNOWN BROKEN BROKEN_INPUTS
+        EDGES FALLEN AFFECTED CAUSES BREAK COUNT UNBLOCK KEPT_FOR UNLINK UNLINK_DELETED
+        UNWANTED OWNED SHARED MENDED REVIVE BLOCK_AGAIN UNENDED
     }
 }
 
@@ -60,6 +77,11 @@ fn statements() -> Vec<Named> {
 const ALLOWED: &[(&str, &str)] = &[
     // One row, by LIMIT 1 in the order of the key.
     ("LOOK", "SCAN hereafter_scheduled"),
+    // Whether there is a row.
+    ("COUNT_HELD", "SCAN hereafter_input USING COVERING INDEX hereafter_input_dependant"),
+    ("COUNT_HELD", "SCAN hereafter_blocked"),
+    ("HAS_EDGES", "SCAN hereafter_input USING COVERING INDEX hereafter_input_dependant"),
+    ("HAS_EDGES", "SCAN hereafter_blocked"),
     // As many rows as were just promoted, by OFFSET in the order of the key.
     ("LAST_PROMOTED", "SCAN hereafter_scheduled"),
     // As many rows as all workers run at once.
@@ -68,6 +90,7 @@ const ALLOWED: &[(&str, &str)] = &[
     // Counting is what they are for; they run beside the writer.
     ("COUNT_READY", "SCAN hereafter_ready"),
     ("COUNT_SCHEDULED", "SCAN hereafter_scheduled"),
+    ("COUNT_BLOCKED", "SCAN hereafter_blocked"),
     ("COUNT_FAILED", "SCAN o USING COVERING INDEX hereafter_outcome_failed"),
     ("OLDEST_READY", "SCAN hereafter_ready"),
     ("PAUSED", "SCAN hereafter_paused"),
@@ -89,8 +112,9 @@ async fn plan(sql: &mut Connection, text: &str) -> Vec<String> {
 /// Steps that walk over a whole table or index, or sort.
 fn walks(plan: &[String]) -> impl Iterator<Item = &String> {
     plan.iter().filter(|step| {
-        let is_input =
-            ["CONSTANT", "input", "asked", "json_each"].iter().any(|input| step.contains(input));
+        let is_input = ["CONSTANT", "asked", "json_each"].iter().any(|input| step.contains(input))
+            || ["SCAN input", "SCAN fallen", "SCAN mended", "SCAN unwanted"]
+                .contains(&step.as_str());
         (step.starts_with("SCAN") && !is_input) || step.starts_with("USE TEMP B-TREE FOR ORDER")
     })
 }
@@ -116,9 +140,10 @@ async fn failed_and_running_jobs_are_found_without_looking_at_others() {
     for (filter, allowed) in [
         (of(JobState::Failed), "SCAN o USING INDEX hereafter_outcome_failed"),
         (of(JobState::Running), "SCAN r"),
+        (of(JobState::Blocked), "SCAN b"),
         (one, "USE TEMP B-TREE FOR ORDER BY"),
     ] {
-        let mut query = Query::of(s::SELECT_RECORD, &filter, 0);
+        let mut query = Query::of(filters::SELECT_RECORD, &filter, 0);
         query.add(query.source.newest_first);
         let plan = plan(&mut sql, &query.sql).await;
         assert!(walks(&plan).all(|step| step == allowed), "{filter:?}\n{plan:#?}");
@@ -130,7 +155,7 @@ async fn a_sweep_starts_where_its_last_step_ended() {
     let mut sql = migrated().await;
     for states in [vec![], vec![JobState::Failed]] {
         let filter = JobFilter { states, ..JobFilter::default() };
-        let mut query = Query::of(s::SELECT_KEY, &filter, 0);
+        let mut query = Query::of(filters::SELECT_KEY, &filter, 0);
         query.add(query.source.and_after);
         query.add(query.source.and_up_to);
         query.add(query.source.oldest_first);
@@ -146,9 +171,14 @@ fn every_statement_about_jobs_is_checked() {
     let source = &source[..source.find("// ── looking over ──").unwrap()];
     let of_transactions =
         ["BEGIN", "COMMIT", "ROLLBACK", "PROBE", "SYNC", "NO_SYNC", "CHECKPOINT", "DATA_VERSION"];
+    let of_inputs = include_str!("statements/inputs.rs");
+    let visible = |line: &'static str| {
+        line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(in crate::sqlite) "))
+    };
     let written: BTreeSet<_> = source
         .lines()
-        .filter_map(|line| line.strip_prefix("pub(super) "))
+        .chain(of_inputs.lines())
+        .filter_map(visible)
         .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))
         .filter_map(|line| line.split(':').next())
         .filter(|name| !of_transactions.contains(name))

@@ -3,10 +3,11 @@
 //! The tables are `STRICT` and checked, so a value of a wrong type means a file changed by
 //! hand; what can be read is read, and no row of one job keeps others from being read.
 
+use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use taskcore::broker::{Delivery, JobRecord, JobState, Lookup, Outcome};
-use taskcore::{Failure, FailureKind, JobId, Payload, Priority, QueueName};
+use taskcore::{Failure, FailureKind, JobError, JobId, Payload, Priority, QueueName};
 
 use crate::receipt::Lease;
 use taskcore::broker::millis::timestamp;
@@ -94,12 +95,24 @@ pub(super) fn lookup(row: &SqliteRow, job: JobId, now_ms: i64) -> Result<Lookup,
     })))
 }
 
+/// Why the job of a row of `CAUSES` or `BROKEN_INPUTS` has no result.
+pub(super) fn error(row: &SqliteRow) -> Result<JobError, sqlx::Error> {
+    let job = job_id(row, "id")?;
+    let task = text(row, "task")?;
+    let state = ended(&text(row, "state")?)?;
+    let is_failed = state == JobState::Failed;
+    let failure = if is_failed { failure(row, job, &task)? } else { None };
+    let finished_at = Timestamp::UNIX_EPOCH;
+    let outcome = Outcome { job, task, state, result: None, failure, finished_at };
+    Ok(outcome.error().unwrap_or_else(|| JobError::unknown(job)))
+}
+
 /// A row of `SELECT_RECORD`.
 pub(super) fn record(row: &SqliteRow, now_ms: i64) -> Result<JobRecord, sqlx::Error> {
     let id = job_id(row, "id")?;
     let task = text(row, "task")?;
     Ok(JobRecord {
-        waits_for: 0,
+        waits_for: count(row, "waits_for")?,
         id,
         queue: queue(row)?,
         state: state(row, now_ms)?,
@@ -136,16 +149,23 @@ fn priority(row: &SqliteRow) -> Result<Priority, sqlx::Error> {
 /// counts as ready, whether or not somebody has promoted it yet.
 fn state(row: &SqliteRow, now_ms: i64) -> Result<JobState, sqlx::Error> {
     if let Some(word) = optional_text(row, "state")? {
-        return word.parse().map_err(|error| sqlx::Error::ColumnDecode {
-            index: "state".to_owned(),
-            source: Box::new(error),
-        });
+        return ended(&word);
     }
     if is_set(row, "running")? {
         return Ok(JobState::Running);
     }
+    if is_set(row, "blocked")? {
+        return Ok(JobState::Blocked);
+    }
     let is_due = integer(row, "due_at")? <= now_ms;
     Ok(if is_due { JobState::Ready } else { JobState::Scheduled })
+}
+
+fn ended(word: &str) -> Result<JobState, sqlx::Error> {
+    word.parse().map_err(|error| sqlx::Error::ColumnDecode {
+        index: "state".to_owned(),
+        source: Box::new(error),
+    })
 }
 
 fn result(row: &SqliteRow) -> Result<Option<Payload>, sqlx::Error> {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use taskcore::broker::{Keep, Settled, Settlement, Verdict};
+use taskcore::broker::{JobState, Keep, Settled, Settlement, Verdict};
 use taskcore::{Failure, JobId, Payload};
 
 use super::args::Args;
+use super::dependants;
 use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::lease;
 use super::statements;
@@ -57,9 +58,9 @@ fn lease_of(settlement: &Settlement) -> Option<Lease> {
 struct Verdicts<'a> {
     settled: Vec<i64>,
     done: Vec<Done<'a>>,
-    /// Ids of jobs that are done, by the end of their retention.
+    /// Ids of jobs that are done, by the time from which upkeep looks at them.
     ids_by_end: BTreeMap<i64, Vec<u8>>,
-    dropped: Dropped,
+    dropped: Vec<Dropped<'a>>,
     retried: Vec<Retried<'a>>,
     failed: Vec<Failed<'a>>,
     failed_ids: Vec<u8>,
@@ -86,11 +87,12 @@ struct Failed<'a> {
     failure: &'a Failure,
 }
 
-/// Jobs that are done and of which nothing is kept.
-#[derive(Debug, Default)]
-struct Dropped {
-    seqs: Vec<i64>,
-    ids: Vec<u8>,
+/// A job that is done and of which nothing is kept.
+#[derive(Debug)]
+struct Dropped<'a> {
+    seq: i64,
+    job: JobId,
+    result: Option<&'a Payload>,
 }
 
 impl<'a> Verdicts<'a> {
@@ -103,9 +105,8 @@ impl<'a> Verdicts<'a> {
                 self.done.push(Done { seq, keep_until, result: result.as_ref() });
                 push_id(self.ids_by_end.entry(keep_until).or_default(), job);
             }
-            Verdict::Done { keep: Keep::Nothing, .. } => {
-                self.dropped.seqs.push(seq);
-                push_id(&mut self.dropped.ids, job);
+            Verdict::Done { result, keep: Keep::Nothing } => {
+                self.dropped.push(Dropped { seq, job, result: result.as_ref() });
             }
             Verdict::Retry { after, failure } => {
                 let due_at = later(now_ms, *after);
@@ -123,14 +124,47 @@ impl<'a> Verdicts<'a> {
         true
     }
 
-    /// Leases end last: the other statements read from them who ran the job, and when.
-    async fn write(self, session: &mut Session) -> Result<(), sqlx::Error> {
+    /// Leases end after the other statements, which read from them who ran the job, and when.
+    async fn write(mut self, session: &mut Session) -> Result<(), sqlx::Error> {
+        self.keep_needed(session).await?;
         self.write_done(session).await?;
         self.write_dropped(session).await?;
         self.write_retried(session).await?;
         self.write_failed(session).await?;
         self.write_released(session).await?;
-        finish::end_leases(session, &self.settled).await
+        finish::end_leases(session, &self.settled).await?;
+        self.tell_dependants(session).await
+    }
+
+    /// What another job will read is kept until that one has ended.
+    async fn keep_needed(&mut self, session: &mut Session) -> Result<(), sqlx::Error> {
+        let seqs: Vec<i64> = self.dropped.iter().map(|dropped| dropped.seq).collect();
+        let needed = dependants::needed(session, &seqs).await?;
+        if needed.is_empty() {
+            return Ok(());
+        }
+        let needed: HashSet<i64> = needed.into_iter().collect();
+        let now_ms = session.now_ms;
+        // Upkeep need not look soon: the end of the other job lists it again.
+        let ids = self.ids_by_end.entry(later(now_ms, DEDUPE)).or_default();
+        for Dropped { seq, job, result } in
+            self.dropped.extract_if(.., |dropped| needed.contains(&dropped.seq))
+        {
+            self.done.push(Done { seq, keep_until: now_ms, result });
+            push_id(ids, job);
+        }
+        Ok(())
+    }
+
+    async fn tell_dependants(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        if !session.has_edges().await? {
+            return Ok(());
+        }
+        let dropped = self.dropped.iter().map(|dropped| dropped.seq);
+        let done: Vec<i64> = self.done.iter().map(|done| done.seq).chain(dropped).collect();
+        dependants::ended(session, &done, JobState::Done).await?;
+        let failed: Vec<i64> = self.failed.iter().map(|failed| failed.seq).collect();
+        dependants::ended(session, &failed, JobState::Failed).await
     }
 
     async fn write_done(&self, session: &mut Session) -> Result<(), sqlx::Error> {
@@ -149,13 +183,15 @@ impl<'a> Verdicts<'a> {
     }
 
     async fn write_dropped(&self, session: &mut Session) -> Result<(), sqlx::Error> {
-        let Dropped { seqs, ids } = &self.dropped;
-        if seqs.is_empty() {
+        if self.dropped.is_empty() {
             return Ok(());
         }
-        finish::delete(session, seqs, ids).await?;
+        let seqs: Vec<i64> = self.dropped.iter().map(|dropped| dropped.seq).collect();
+        let mut ids = Vec::with_capacity(16 * seqs.len());
+        self.dropped.iter().for_each(|dropped| push_id(&mut ids, dropped.job));
+        finish::delete(session, &seqs, &ids).await?;
         // Handles may wait for them, to learn that nothing is kept.
-        session.note_finished(later(session.now_ms, DEDUPE), ids).await
+        session.note_finished(later(session.now_ms, DEDUPE), &ids).await
     }
 
     async fn write_retried(&self, session: &mut Session) -> Result<(), sqlx::Error> {

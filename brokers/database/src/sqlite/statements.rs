@@ -5,6 +5,9 @@
 
 use super::bulk::Bulk;
 
+pub(super) mod filters;
+pub(super) mod inputs;
+
 /// Takes the write lock at once. A deferred transaction would take it at its first write, and
 /// then fail if somebody wrote since its first read.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -49,6 +52,19 @@ pub(super) const ENQUEUE_SCHEDULED: &str =
     "INSERT INTO hereafter_scheduled (due_at, seq, queue, rank)
      SELECT due_at, seq, queue, -priority FROM hereafter_job
      WHERE seq BETWEEN ? AND ? AND due_at > ?";
+
+/// The same for a batch with inputs: what waits for them, or failed because of one, is neither.
+pub(super) const ENQUEUE_READY_UNBLOCKED: &str =
+    "INSERT INTO hereafter_ready (queue, rank, due_at, seq)
+     SELECT j.queue, -j.priority, j.due_at, j.seq FROM hereafter_job AS j
+     WHERE j.seq BETWEEN ? AND ? AND j.due_at <= ?
+       AND NOT EXISTS (SELECT 1 FROM hereafter_blocked AS b WHERE b.seq = j.seq)";
+
+pub(super) const ENQUEUE_SCHEDULED_UNBLOCKED: &str =
+    "INSERT INTO hereafter_scheduled (due_at, seq, queue, rank)
+     SELECT j.due_at, j.seq, j.queue, -j.priority FROM hereafter_job AS j
+     WHERE j.seq BETWEEN ? AND ? AND j.due_at > ?
+       AND NOT EXISTS (SELECT 1 FROM hereafter_blocked AS b WHERE b.seq = j.seq)";
 
 /// A row that somebody left there must not keep the job from being stored.
 pub(super) const ENQUEUE_EXPIRY: &str = "INSERT INTO hereafter_expiry (expires_at, seq)
@@ -121,11 +137,14 @@ pub(super) static HELD: Bulk = Bulk::new(
      ON r.seq = input.seq AND r.token = input.token WHERE r.lease_end > ?",
 );
 
-/// The fence, for the usual case that all are.
+/// The fence, for the usual case that all are. It also tells whether any job has to do with
+/// inputs, which spares a verdict on one that has not from asking.
 pub(super) static COUNT_HELD: Bulk = Bulk::new(
     "WITH input (seq, token) AS",
     2,
-    "SELECT count(*) AS held FROM input CROSS JOIN hereafter_running AS r
+    "SELECT count(*) AS held, EXISTS (SELECT 1 FROM hereafter_input)
+         OR EXISTS (SELECT 1 FROM hereafter_blocked) AS edges
+     FROM input CROSS JOIN hereafter_running AS r
      ON r.seq = input.seq AND r.token = input.token WHERE r.lease_end > ?",
 );
 
@@ -218,6 +237,9 @@ pub(super) static EXPIRE_AGAIN: Bulk = Bulk::new(
 
 pub(super) const FINISHED: &str = "INSERT INTO hereafter_finished (prune_at, jobs) VALUES (?, ?)";
 
+pub(super) const NOTE_CANCELLED: &str =
+    "INSERT INTO hereafter_cancelled (prune_at, jobs) VALUES (?, ?)";
+
 // ── deleting ──
 
 pub(super) static BURY: Bulk = Bulk::new(
@@ -299,12 +321,15 @@ pub(super) static LOSE: Bulk = Bulk::new(
 pub(super) const PRUNE_DUE: &str = "SELECT position, jobs FROM hereafter_finished
      WHERE prune_at <= ? ORDER BY prune_at LIMIT ?";
 
-/// Those of these jobs whose own retention is over: a job may have been replayed since.
+/// Those of these jobs whose own retention is over: a job may have been replayed since. One that
+/// another may still read is passed over, and listed again when the last of these has ended.
 pub(super) static PRUNABLE: Bulk = Bulk::new(
     "WITH input (id) AS",
     1,
     "SELECT j.seq, j.id, o.finished_at FROM input CROSS JOIN hereafter_job AS j ON j.id = input.id
-     CROSS JOIN hereafter_outcome AS o ON o.seq = j.seq WHERE o.keep_until <= ?",
+     CROSS JOIN hereafter_outcome AS o ON o.seq = j.seq
+     WHERE o.keep_until <= ?
+       AND NOT EXISTS (SELECT 1 FROM hereafter_input AS e WHERE e.input = j.seq)",
 );
 
 pub(super) static PRUNED: Bulk = Bulk::new(
@@ -319,6 +344,9 @@ pub(super) const PRUNED_PARTLY: &str =
 
 pub(super) const TOMBSTONES_OVER: &str = "DELETE FROM hereafter_tombstone WHERE id IN
      (SELECT id FROM hereafter_tombstone WHERE keep_until <= ? ORDER BY keep_until LIMIT ?)";
+
+pub(super) const CANCELLED_OVER: &str = "DELETE FROM hereafter_cancelled WHERE position IN
+     (SELECT position FROM hereafter_cancelled WHERE prune_at <= ? ORDER BY prune_at LIMIT ?)";
 
 // ── operating ──
 
@@ -365,6 +393,9 @@ pub(super) const COUNT_SCHEDULED: &str =
          count(*) FILTER (WHERE due_at <= ?) AS due, min(due_at) AS oldest
      FROM hereafter_scheduled GROUP BY queue";
 
+pub(super) const COUNT_BLOCKED: &str = "SELECT queue, count(*) AS jobs
+     FROM hereafter_blocked WHERE broken = 0 GROUP BY queue";
+
 pub(super) const COUNT_RUNNING: &str = "SELECT j.queue, count(*) AS jobs
      FROM hereafter_running AS r CROSS JOIN hereafter_job AS j ON j.seq = r.seq GROUP BY j.queue";
 
@@ -376,10 +407,12 @@ pub(super) const COUNT_FAILED: &str = "SELECT j.queue, count(*) AS jobs
 
 /// Looks up ids given as a list of hexadecimal texts; `key` is the place in that list.
 pub(super) const OUTCOMES: &str = "SELECT asked.key, j.task, j.due_at, j.failure,
-         r.seq IS NOT NULL AS running, o.state, o.finished_at, o.result
+         r.seq IS NOT NULL AS running, b.seq IS NOT NULL AS blocked,
+         o.state, o.finished_at, o.result
      FROM json_each(?) AS asked CROSS JOIN hereafter_job AS j ON j.id = unhex(asked.value)
      LEFT JOIN hereafter_running AS r ON r.seq = j.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq";
+     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq
+     LEFT JOIN hereafter_blocked AS b ON b.seq = j.seq";
 
 pub(super) const FINISHED_AFTER: &str =
     "SELECT position, jobs FROM hereafter_finished WHERE position > ? ORDER BY position LIMIT ?";
@@ -387,6 +420,12 @@ pub(super) const FINISHED_AFTER: &str =
 /// The latest position ever given, whether or not its row is still there.
 pub(super) const FINISHED_LAST: &str = "SELECT ifnull(max(seq), 0) AS position
      FROM sqlite_sequence WHERE name = 'hereafter_finished'";
+
+pub(super) const CANCELLED_AFTER: &str =
+    "SELECT position, jobs FROM hereafter_cancelled WHERE position > ? ORDER BY position LIMIT ?";
+
+pub(super) const CANCELLED_LAST: &str = "SELECT ifnull(max(seq), 0) AS position
+     FROM sqlite_sequence WHERE name = 'hereafter_cancelled'";
 
 // ── looking over ──
 
@@ -428,82 +467,7 @@ pub(super) const SCHEMA_APPLIED: &str =
 pub(super) const APPLICATION_ID: &str = "PRAGMA application_id = 0x48524654";
 
 /// The migrations, in order; a released one is never changed.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/sqlite/0001_jobs.sql")];
-
-// ── filters ──
-
-/// Where a filter looks for jobs, and by which key. Each narrow question has a way of its own,
-/// so that a few failed jobs are found among a million done ones.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) from: &'static str,
-    pub(super) and_up_to: &'static str,
-    pub(super) and_after: &'static str,
-    pub(super) newest_first: &'static str,
-    pub(super) oldest_first: &'static str,
-}
-
-pub(super) static ALL: Source = Source {
-    from: "FROM hereafter_job AS j
-     LEFT JOIN hereafter_running AS r ON r.seq = j.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq WHERE true",
-    ..BY_JOB
-};
-
-pub(super) static OF_IDS: Source = Source {
-    from: "FROM (SELECT DISTINCT value FROM json_each(?)) AS asked
-     CROSS JOIN hereafter_job AS j ON j.id = unhex(asked.value)
-     LEFT JOIN hereafter_running AS r ON r.seq = j.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq WHERE true",
-    ..BY_JOB
-};
-
-pub(super) static OF_FAILED: Source = Source {
-    from: "FROM hereafter_outcome AS o CROSS JOIN hereafter_job AS j ON j.seq = o.seq
-     LEFT JOIN hereafter_running AS r ON r.seq = j.seq WHERE o.state = 'failed'",
-    and_up_to: " AND o.seq <= ?",
-    and_after: " AND o.seq > ?",
-    newest_first: " ORDER BY o.seq DESC LIMIT ?",
-    oldest_first: " ORDER BY o.seq LIMIT ?",
-};
-
-pub(super) static OF_RUNNING: Source = Source {
-    from: "FROM hereafter_running AS r CROSS JOIN hereafter_job AS j ON j.seq = r.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq WHERE true",
-    and_up_to: " AND r.seq <= ?",
-    and_after: " AND r.seq > ?",
-    newest_first: " ORDER BY r.seq DESC LIMIT ?",
-    oldest_first: " ORDER BY r.seq LIMIT ?",
-};
-
-const BY_JOB: Source = Source {
-    from: "",
-    and_up_to: " AND j.seq <= ?",
-    and_after: " AND j.seq > ?",
-    newest_first: " ORDER BY j.seq DESC LIMIT ?",
-    oldest_first: " ORDER BY j.seq LIMIT ?",
-};
-
-pub(super) const SELECT_RECORD: &str =
-    "SELECT j.seq, j.id, j.queue, j.task, j.priority, j.created_at,
-     j.due_at, j.failures, j.losses, j.recoveries, j.failure, j.envelope,
-     coalesce(r.started_at, o.started_at, j.started_at) AS started_at,
-     coalesce(r.worker, o.worker, j.worker) AS worker,
-     r.seq IS NOT NULL AS running, o.state, o.finished_at, o.result ";
-
-pub(super) const SELECT_KEY: &str = "SELECT j.seq, j.id ";
-
-pub(super) const AND_TASK: &str = " AND j.task = ?";
-pub(super) const AND_QUEUE: &str = " AND j.queue = ?";
-pub(super) const AND_CREATED_FROM: &str = " AND j.created_at >= ?";
-pub(super) const AND_CREATED_BEFORE: &str = " AND j.created_at < ?";
-pub(super) const AND_NOT_RUNNING: &str = " AND r.seq IS NULL";
-pub(super) const AND_ANY: &str = " AND (";
-pub(super) const OR: &str = " OR ";
-pub(super) const END_ANY: &str = ")";
-pub(super) const IS_FINAL: &str = "o.state = ?";
-pub(super) const IS_RUNNING: &str = "r.seq IS NOT NULL";
-pub(super) const IS_READY: &str = "(o.seq IS NULL AND r.seq IS NULL AND j.due_at <= ?)";
-pub(super) const IS_SCHEDULED: &str = "(o.seq IS NULL AND r.seq IS NULL AND j.due_at > ?)";
-/// No job of this schema can have the state asked for.
-pub(super) const IS_NEVER: &str = "false";
+pub(super) const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/sqlite/0001_jobs.sql"),
+    include_str!("../../migrations/sqlite/0002_inputs.sql"),
+];

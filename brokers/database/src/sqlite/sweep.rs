@@ -1,14 +1,16 @@
 //! [`Sweep`]: replaying and purging, a bounded number of jobs at a time.
 
 use taskcore::JobId;
-use taskcore::broker::JobFilter;
+use taskcore::broker::{JobFilter, JobState};
 
 use super::args::Args;
 use super::connection::Connection;
+use super::dependants;
 use super::filter::Query;
-use super::finish::{self, DEDUPE, push_seq, same};
+use super::finish::{self, DEDUPE, Ending, push_seq, same};
+use super::revive;
 use super::row;
-use super::statements;
+use super::statements::{self, filters, inputs};
 use super::transact::Session;
 use super::upkeep::Jobs;
 use super::writer::Write;
@@ -21,6 +23,8 @@ use taskcore::broker::millis::later;
 #[derive(Debug)]
 pub(super) struct Sweep {
     filter: JobFilter,
+    /// What a job must be besides.
+    condition: &'static str,
     /// The last job seen.
     after: i64,
     /// The last job that was there when it began: newer ones are not its business.
@@ -36,10 +40,11 @@ impl Sweep {
     pub(super) async fn start(
         sql: &mut Connection,
         filter: JobFilter,
+        condition: &'static str,
     ) -> Result<Self, sqlx::Error> {
         let row = sql.fetch_one(statements::MAX_SEQ, Args::new()).await?;
         let left = filter.limit;
-        Ok(Self { filter, after: 0, up_to: row::integer(&row, "seq")?, left })
+        Ok(Self { filter, condition, after: 0, up_to: row::integer(&row, "seq")?, left })
     }
 
     /// The ids of the next jobs, oldest first; `None` at the end.
@@ -49,10 +54,10 @@ impl Sweep {
         now_ms: i64,
     ) -> Result<Option<Vec<JobId>>, sqlx::Error> {
         let limit = self.left.unwrap_or(Self::STEP).min(Self::STEP);
-        let mut query = Query::of(statements::SELECT_KEY, &self.filter, now_ms);
+        let mut query = Query::of(filters::SELECT_KEY, &self.filter, now_ms);
         query.add(query.source.and_after).args.push(self.after);
         query.add(query.source.and_up_to).args.push(self.up_to);
-        query.add(statements::AND_NOT_RUNNING);
+        query.add(self.condition);
         query.add(query.source.oldest_first).args.push(i64::from(limit));
         let rows = sql.fetch_built(query.sql, query.args).await?;
         let Some(last) = rows.last() else { return Ok(None) };
@@ -76,17 +81,21 @@ impl Sweep {
 #[derive(Debug)]
 pub(super) struct Replay(pub(super) JobFilter);
 
+impl Replay {
+    pub(super) const CONDITION: &'static str = filters::AND_REPLAYABLE;
+}
+
 impl Write for Replay {
     const NAME: &'static str = "replay";
     type Answer = Vec<JobId>;
 
     async fn apply(&mut self, session: &mut Session) -> Result<Vec<JobId>, sqlx::Error> {
-        let jobs = still_matching(session, &self.0).await?;
+        let jobs = still_matching(session, &self.0, Self::CONDITION).await?;
         let now_ms = session.now_ms;
         let rest = |args: Args| args.with(now_ms);
         session.sql.execute_bulk(&statements::REPLAY, &jobs.seqs, push_seq, rest).await?;
         session.sql.execute_bulk(&statements::DELETE_OUTCOME, &jobs.seqs, push_seq, same).await?;
-        finish::make_ready(session, &jobs.seqs).await?;
+        revive::wait_again(session, &jobs.seqs).await?;
         Ok(jobs.ids.as_chunks().0.iter().copied().map(JobId::from_bytes).collect())
     }
 }
@@ -95,13 +104,18 @@ impl Write for Replay {
 #[derive(Debug)]
 pub(super) struct Purge(pub(super) JobFilter);
 
+impl Purge {
+    pub(super) const CONDITION: &'static str = filters::AND_NOT_RUNNING;
+}
+
 impl Write for Purge {
     const NAME: &'static str = "purge";
     type Answer = usize;
 
     async fn apply(&mut self, session: &mut Session) -> Result<usize, sqlx::Error> {
-        let jobs = still_matching(session, &self.0).await?;
+        let jobs = still_matching(session, &self.0, Self::CONDITION).await?;
         finish::stop_waiting(session, &jobs.seqs).await?;
+        leave(session, &jobs.seqs).await?;
         session.sql.execute_bulk(&statements::DELETE_OUTCOME, &jobs.seqs, push_seq, same).await?;
         finish::delete(session, &jobs.seqs, &jobs.ids).await?;
         // Handles may wait for them, to learn that they are gone.
@@ -110,10 +124,34 @@ impl Write for Purge {
     }
 }
 
+/// Takes jobs that are being deleted from those that wait for them: one that has not ended goes
+/// as if it had been cancelled, and the end of one that has does not change.
+async fn leave(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> {
+    if seqs.is_empty() || !session.has_edges().await? {
+        return Ok(());
+    }
+    let mut open = Jobs::default();
+    for row in session.sql.fetch_bulk(&inputs::UNENDED, seqs, push_seq, same).await? {
+        open.add(&row)?;
+    }
+    if !open.seqs.is_empty() {
+        finish::finish(session, &open.seqs, &open.ids, Ending::Cancelled).await?;
+        dependants::ended(session, &open.seqs, JobState::Cancelled).await?;
+    }
+    // What a job that failed had kept of its inputs.
+    dependants::unlink(session, seqs).await?;
+    session.sql.execute_bulk(&inputs::UNLINK_DELETED, seqs, push_seq, same).await?;
+    Ok(())
+}
+
 /// The jobs that pass the filter under the write lock, oldest first.
-async fn still_matching(session: &mut Session, filter: &JobFilter) -> Result<Jobs, sqlx::Error> {
-    let mut query = Query::of(statements::SELECT_KEY, filter, session.now_ms);
-    query.add(statements::AND_NOT_RUNNING);
+async fn still_matching(
+    session: &mut Session,
+    filter: &JobFilter,
+    condition: &'static str,
+) -> Result<Jobs, sqlx::Error> {
+    let mut query = Query::of(filters::SELECT_KEY, filter, session.now_ms);
+    query.add(condition);
     // A negative limit is none.
     query.add(query.source.oldest_first).args.push(-1_i64);
     let mut jobs = Jobs::default();

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use taskcore::Clock;
+use taskcore::broker::millis::later;
 
 use super::args::Args;
 use super::connection::Connection;
+use super::statements::inputs;
 use super::watch::Wake;
 use super::writer::Operation;
 use super::{row, statements};
@@ -25,6 +27,8 @@ pub(super) struct Session {
     /// A number that every stored job's is at most, and every later one's is above; `None` until
     /// the transaction has asked.
     pub(super) last_seq: Option<i64>,
+    /// Whether any job waits for another or may again; `None` until the transaction has asked.
+    has_edges: Option<bool>,
     /// Whether commits wait for the disk now.
     syncs: bool,
 }
@@ -51,7 +55,14 @@ pub(super) struct Transactor {
 impl Session {
     async fn open(setup: &Setup) -> Result<Self, sqlx::Error> {
         let sql = Connection::open(&setup.options).await?;
-        Ok(Self { sql, now_ms: 0, has_news: false, last_seq: None, syncs: setup.syncs })
+        Ok(Self {
+            sql,
+            now_ms: 0,
+            has_news: false,
+            last_seq: None,
+            has_edges: None,
+            syncs: setup.syncs,
+        })
     }
 
     /// The last number before those that this transaction gives next.
@@ -63,6 +74,33 @@ impl Session {
         row::integer(&row, "seq")
     }
 
+    /// Whether there is anything to do for jobs that wait for others.
+    pub(super) async fn has_edges(&mut self) -> Result<bool, sqlx::Error> {
+        if let Some(has_edges) = self.has_edges {
+            return Ok(has_edges);
+        }
+        let row = self.sql.fetch_one(inputs::HAS_EDGES, Args::new()).await?;
+        let has_edges = row::is_set(&row, "edges")?;
+        self.has_edges = Some(has_edges);
+        Ok(has_edges)
+    }
+
+    /// Takes over what another statement of this transaction has seen.
+    pub(super) fn saw_edges(&mut self, has_edges: bool) {
+        self.has_edges = Some(has_edges);
+    }
+
+    /// Tells those who run these jobs that they were cancelled.
+    pub(super) async fn note_cancelled(&mut self, ids: &[u8]) -> Result<(), sqlx::Error> {
+        self.has_news = true;
+        let prune_at = later(self.now_ms, CANCELLED_FOR);
+        for ids in ids.chunks(16 * FEED_IDS) {
+            let args = Args::new().with(prune_at).with(ids);
+            self.sql.execute(statements::NOTE_CANCELLED, args).await?;
+        }
+        Ok(())
+    }
+
     /// Tells those who wait for these jobs' ends, and upkeep when to prune them.
     pub(super) async fn note_finished(
         &mut self,
@@ -70,7 +108,7 @@ impl Session {
         ids: &[u8],
     ) -> Result<(), sqlx::Error> {
         self.has_news = true;
-        for ids in ids.chunks(16 * FINISHED_IDS) {
+        for ids in ids.chunks(16 * FEED_IDS) {
             let args = Args::new().with(prune_at).with(ids);
             self.sql.execute(statements::FINISHED, args).await?;
         }
@@ -160,6 +198,7 @@ impl Transactor {
         session.now_ms = self.setup.clock.now_ms();
         session.has_news = false;
         session.last_seq = None;
+        session.has_edges = None;
         Ok(session)
     }
 
@@ -214,8 +253,12 @@ impl Transactor {
     }
 }
 
-/// Ids in one row of `hereafter_finished`.
-const FINISHED_IDS: usize = 1000;
+/// How long a cancel is told: a worker that has not asked in this time learned of it at one of
+/// its heartbeats.
+const CANCELLED_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// Ids in one row of `hereafter_finished` and `hereafter_cancelled`.
+const FEED_IDS: usize = 1000;
 
 /// How long another process may keep the lock before callers are told.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -2,10 +2,11 @@
 
 use sqlx::sqlite::SqliteRow;
 use taskcore::Failure;
-use taskcore::broker::{Maintain, Upkeep as Done};
+use taskcore::broker::{JobState, Maintain, Upkeep as Done};
 
 use super::args::Args;
 use super::claim::promote;
+use super::dependants;
 use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::row;
 use super::settle::json;
@@ -47,6 +48,7 @@ async fn expire(session: &mut Session, budget: i64) -> Result<u64, sqlx::Error> 
     finish::stop_waiting(session, &jobs.seqs).await?;
     if !jobs.seqs.is_empty() {
         finish::finish(session, &jobs.seqs, &jobs.ids, Ending::Expired).await?;
+        dependants::ended(session, &jobs.seqs, JobState::Expired).await?;
     }
     let args = Args::new().with(row::integer(last, "expires_at")?).with(row::integer(last, "seq")?);
     session.sql.execute(statements::EXPIRY_SEEN, args).await?;
@@ -82,6 +84,7 @@ async fn reclaim(
     lose(session, &lost, &failures).await?;
     finish::end_leases(session, &ready.seqs).await?;
     finish::end_leases(session, &lost.seqs).await?;
+    dependants::ended(session, &lost.seqs, JobState::Failed).await?;
     Ok((ready.seqs.len() as u64, lost.seqs.len() as u64))
 }
 
@@ -97,20 +100,28 @@ async fn lose(session: &mut Session, jobs: &Jobs, failures: &[Lost]) -> Result<(
     finish::finish(session, &jobs.seqs, &jobs.ids, Ending::Failed).await
 }
 
-/// Deletes jobs whose retention is over, at most `budget`, and forgets old ids.
+/// Deletes jobs whose retention is over, at most `budget`, and forgets old ids and cancels.
+///
+/// Jobs that others may still read are looked at once and passed over, and do not count; so
+/// they do not keep those behind them from being deleted.
 async fn prune(session: &mut Session, budget: i64) -> Result<u64, sqlx::Error> {
     let args = Args::new().with(session.now_ms).with(budget);
     session.sql.execute(statements::TOMBSTONES_OVER, args).await?;
+    let args = Args::new().with(session.now_ms).with(budget);
+    session.sql.execute(statements::CANCELLED_OVER, args).await?;
     let mut pruned = 0;
     let mut left = usize::try_from(budget).unwrap_or(usize::MAX);
-    while left > 0 {
+    let mut looks = left.saturating_add(PASSED_OVER);
+    while left > 0 && looks > 0 {
         let args = Args::new().with(session.now_ms).with(PRUNE_ROWS);
         let rows = session.sql.fetch(statements::PRUNE_DUE, args).await?;
         if rows.is_empty() {
             break;
         }
-        let due = Due::within(&mut left, &rows)?;
-        pruned += prune_ids(session, &due.ids).await?;
+        let due = Due::within(left.min(looks), &rows)?;
+        let deleted = prune_ids(session, &due.ids).await?;
+        (pruned, left) = (pruned + deleted as u64, left - deleted);
+        looks = looks.saturating_sub(due.looks);
         let push = |args: &mut Args, position: &i64| args.push(*position);
         session.sql.execute_bulk(&statements::PRUNED, &due.whole, push, same).await?;
         if let Some(Part { position, taken }) = due.part {
@@ -120,6 +131,9 @@ async fn prune(session: &mut Session, budget: i64) -> Result<u64, sqlx::Error> {
     }
     Ok(pruned)
 }
+
+/// How many jobs more than its budget upkeep looks at.
+const PASSED_OVER: usize = 1000;
 
 /// Rows of ended jobs in one step; each may have a thousand ids.
 const PRUNE_ROWS: i64 = 64;
@@ -131,6 +145,8 @@ struct Due {
     ids: Vec<u8>,
     /// The positions of rows that are used up.
     whole: Vec<i64>,
+    /// How many there are; a row without an id counts too, so that the loop ends.
+    looks: usize,
     /// The row that was larger than the rest of the budget.
     part: Option<Part>,
 }
@@ -142,34 +158,39 @@ struct Part {
 }
 
 impl Due {
-    fn within(left: &mut usize, rows: &[SqliteRow]) -> Result<Self, sqlx::Error> {
+    fn within(max: usize, rows: &[SqliteRow]) -> Result<Self, sqlx::Error> {
         let mut due = Self::default();
         for row in rows {
+            if due.looks == max {
+                break;
+            }
             let position = row::integer(row, "position")?;
             let ids = row::bytes(row, "jobs")?;
-            let (all, taken) = (ids.len() / 16, (*left).min(ids.len() / 16));
+            let (all, taken) = (ids.len() / 16, (max - due.looks).min(ids.len() / 16));
             due.ids.extend_from_slice(&ids[..16 * taken]);
             if taken < all {
                 due.part = Some(Part { position, taken });
-                *left = 0;
+                due.looks = max;
                 break;
             }
             due.whole.push(position);
-            // A row without an id counts too, so that the loop ends.
-            *left = left.saturating_sub(taken.max(1));
+            due.looks = max.min(due.looks + taken.max(1));
         }
         Ok(due)
     }
 }
 
 /// Deletes those of these jobs whose own retention is over.
-async fn prune_ids(session: &mut Session, ids: &[u8]) -> Result<u64, sqlx::Error> {
+async fn prune_ids(session: &mut Session, ids: &[u8]) -> Result<usize, sqlx::Error> {
     let now_ms = session.now_ms;
-    let (ids, _) = ids.as_chunks::<16>();
+    // A job may be listed more than once; and in the order of their ids, neighbours share pages.
+    let mut ids = ids.as_chunks::<16>().0.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
     let push_id = |args: &mut Args, id: &[u8; 16]| args.push(id.as_slice());
     let rows = session
         .sql
-        .fetch_bulk(&statements::PRUNABLE, ids, push_id, |args| args.with(now_ms))
+        .fetch_bulk(&statements::PRUNABLE, &ids, push_id, |args| args.with(now_ms))
         .await?;
     let mut jobs = Jobs::default();
     // Ended so recently that its enqueue may still be repeated.
@@ -183,7 +204,7 @@ async fn prune_ids(session: &mut Session, ids: &[u8]) -> Result<u64, sqlx::Error
     finish::bury(session, &recent, later(now_ms, DEDUPE)).await?;
     session.sql.execute_bulk(&statements::DELETE_OUTCOME, &jobs.seqs, push_seq, same).await?;
     session.sql.execute_bulk(&statements::DELETE_JOB, &jobs.seqs, push_seq, same).await?;
-    Ok(jobs.seqs.len() as u64)
+    Ok(jobs.seqs.len())
 }
 
 /// Jobs by their numbers and by their ids, 16 bytes each.

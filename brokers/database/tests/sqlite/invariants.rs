@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use taskbroker_database::sqlite::SqliteBroker;
 use taskcore::broker::{
-    Broker, CancelScope, Delivery, Due, JobFilter, JobState, Keep, Maintain, NewJob, Operate,
-    Settlement, Verdict,
+    Broker, CancelScope, Delivery, Due, Input, JobFilter, JobState, Keep, Maintain, NewJob,
+    Operate, Settlement, Verdict,
 };
 use taskcore::{Clock, Failure, FailureKind, JobId, Priority, QueueName};
 
@@ -40,10 +40,15 @@ impl World {
 
     async fn enqueue(&mut self) {
         let count = self.rng.random_range(1..20);
-        let mut batch: Vec<NewJob> = (0..count).map(|_| self.some_job()).collect();
+        let mut batch: Vec<NewJob> = Vec::new();
+        for _ in 0..count {
+            let inputs = self.some_inputs(&batch);
+            batch.push(NewJob { inputs, ..self.some_job() });
+        }
         // Repeated, as after an unknown answer.
         for id in self.some_ids() {
-            batch.push(NewJob { id, ..job() });
+            let inputs = self.some_inputs(&batch);
+            batch.push(NewJob { id, inputs, ..job() });
         }
         self.known.extend(batch.iter().map(|job| job.id));
         self.broker.enqueue(&batch).await.unwrap();
@@ -61,6 +66,30 @@ impl World {
             due,
             ..job()
         }
+    }
+
+    /// Old jobs in whatever state, jobs of the batch, and now and then one that nobody stored.
+    fn some_inputs(&mut self, batch: &[NewJob]) -> Vec<Input> {
+        let rng = &mut self.rng;
+        if rng.random_bool(0.4) {
+            return Vec::new();
+        }
+        let mut jobs: Vec<JobId> = Vec::new();
+        for _ in 0..rng.random_range(1..4) {
+            let known: Vec<JobId> = match rng.random_range(0..10) {
+                0 => vec![JobId::new()],
+                1..5 => batch.iter().map(|job| job.id).collect(),
+                _ => self.known.iter().rev().take(30).copied().collect(),
+            };
+            if !known.is_empty() {
+                jobs.push(known[rng.random_range(0..known.len())]);
+            }
+        }
+        jobs.sort_unstable();
+        jobs.dedup();
+        let input =
+            |job| Input { job, tolerant: rng.random_bool(0.4), owned: rng.random_bool(0.6) };
+        jobs.into_iter().map(input).collect()
     }
 
     fn some_ids(&mut self) -> Vec<JobId> {
@@ -111,7 +140,11 @@ impl World {
 
     async fn cancel(&mut self) {
         let ids = self.some_ids();
-        self.broker.cancel(&ids, CancelScope::WithInputs).await.unwrap();
+        let scope = match self.rng.random_bool(0.7) {
+            true => CancelScope::WithInputs,
+            false => CancelScope::JobsAlone,
+        };
+        self.broker.cancel(&ids, scope).await.unwrap();
     }
 
     async fn upkeep(&mut self) {
@@ -141,35 +174,69 @@ impl World {
 }
 
 /// Each counts rows that must not be.
-const BROKEN: [&str; 7] = [
+const BROKEN: [&str; 17] = [
     // A job is in exactly one state.
     "SELECT count(*) FROM hereafter_job AS j WHERE 1 !=
          (SELECT count(*) FROM hereafter_ready AS t WHERE t.seq = j.seq)
        + (SELECT count(*) FROM hereafter_scheduled AS t WHERE t.seq = j.seq)
        + (SELECT count(*) FROM hereafter_running AS t WHERE t.seq = j.seq)
+       + (SELECT count(*) FROM hereafter_blocked AS t WHERE t.seq = j.seq AND t.broken = 0)
        + (SELECT count(*) FROM hereafter_outcome AS t WHERE t.seq = j.seq)",
     // A state is some job's.
     "SELECT count(*) FROM (SELECT seq FROM hereafter_ready UNION ALL
          SELECT seq FROM hereafter_scheduled UNION ALL SELECT seq FROM hereafter_running
-         UNION ALL SELECT seq FROM hereafter_outcome)
+         UNION ALL SELECT seq FROM hereafter_blocked UNION ALL SELECT seq FROM hereafter_outcome)
      WHERE seq NOT IN (SELECT seq FROM hereafter_job)",
     // What waits can be found by what its own row says.
     "SELECT count(*) FROM hereafter_ready AS t JOIN hereafter_job AS j USING (seq)
      WHERE (t.queue, t.rank, t.due_at) IS NOT (j.queue, -j.priority, j.due_at)",
     "SELECT count(*) FROM hereafter_scheduled AS t JOIN hereafter_job AS j USING (seq)
      WHERE (t.queue, t.rank, t.due_at) IS NOT (j.queue, -j.priority, j.due_at)",
+    "SELECT count(*) FROM hereafter_blocked AS t JOIN hereafter_job AS j USING (seq)
+     WHERE (t.queue, t.due_at) IS NOT (j.queue, j.due_at)",
+    // What waits for others counts those that have not ended.
+    "SELECT count(*) FROM hereafter_blocked AS b WHERE b.open !=
+         (SELECT count(*) FROM hereafter_input AS e WHERE e.dependant = b.seq
+          AND e.input NOT IN (SELECT seq FROM hereafter_outcome))",
+    // There is something to wait for.
+    "SELECT count(*) FROM hereafter_blocked WHERE open = 0 AND broken = 0",
+    // It counts those that ended without a result too; of some of these nothing is left.
+    "SELECT count(*) FROM hereafter_blocked AS b WHERE b.broken <
+         (SELECT count(*) FROM hereafter_input AS e JOIN hereafter_outcome AS o ON o.seq = e.input
+          WHERE e.dependant = b.seq AND NOT e.tolerant AND o.state != 'done')",
+    // With the first of these it fails, and says why.
+    "SELECT count(*) FROM hereafter_blocked AS b JOIN hereafter_job AS j USING (seq)
+     LEFT JOIN hereafter_outcome AS o USING (seq)
+     WHERE b.broken > 0 AND (o.state IS NOT 'failed' OR j.failure ->> '$.kind' IS NOT 'input')",
+    "SELECT count(*) FROM hereafter_job AS j WHERE j.failure ->> '$.kind' = 'input'
+       AND j.seq NOT IN (SELECT seq FROM hereafter_blocked WHERE broken > 0)",
+    // Both ends of an edge are there: so an input is kept for what may read it.
+    "SELECT count(*) FROM hereafter_input WHERE input NOT IN (SELECT seq FROM hereafter_job)
+       OR dependant NOT IN (SELECT seq FROM hereafter_job)",
+    // It is dropped with the end of what waited, unless that may be replayed.
+    "SELECT count(*) FROM hereafter_input AS e JOIN hereafter_outcome AS o ON o.seq = e.dependant
+     WHERE o.state != 'failed'",
+    // What a worker may get has all that it needs.
+    "SELECT count(*) FROM hereafter_input AS e LEFT JOIN hereafter_outcome AS o ON o.seq = e.input
+     WHERE NOT e.tolerant AND o.state IS NOT 'done' AND e.dependant IN
+         (SELECT seq FROM hereafter_ready UNION ALL SELECT seq FROM hereafter_scheduled
+          UNION ALL SELECT seq FROM hereafter_running)",
+    // What was never leased has no failure but of an input.
+    "SELECT count(*) FROM hereafter_blocked AS b JOIN hereafter_job AS j USING (seq)
+     WHERE b.broken = 0 AND j.failure IS NOT NULL",
     // A stored id is not also a forgotten one.
     "SELECT count(*) FROM hereafter_tombstone WHERE id IN (SELECT id FROM hereafter_job)",
-    // What ends by itself is in upkeep's list.
+    // What ends by itself is in upkeep's list, unless another job may still read it.
     "SELECT count(*) FROM hereafter_outcome AS o JOIN hereafter_job AS j USING (seq)
-     WHERE o.keep_until IS NOT NULL
+     WHERE o.keep_until IS NOT NULL AND o.seq NOT IN (SELECT input FROM hereafter_input)
        AND NOT EXISTS (SELECT 1 FROM hereafter_finished AS f
                        WHERE instr(hex(f.jobs), hex(j.id)) > 0 AND f.prune_at <= o.keep_until)",
     // What waits for its start and may expire is in upkeep's list, also after a claim.
     "SELECT count(*) FROM hereafter_job AS j
      WHERE j.expires_at IS NOT NULL AND j.failures = 0 AND j.losses = 0
        AND (j.seq IN (SELECT seq FROM hereafter_ready)
-            OR j.seq IN (SELECT seq FROM hereafter_scheduled))
+            OR j.seq IN (SELECT seq FROM hereafter_scheduled)
+            OR j.seq IN (SELECT seq FROM hereafter_blocked WHERE broken = 0))
        AND (j.expires_at, j.seq) NOT IN (SELECT expires_at, seq FROM hereafter_expiry)",
 ];
 
@@ -200,6 +267,7 @@ async fn whatever_happens_each_job_is_in_exactly_one_state() {
         let depth = &world.broker.depth(&[QueueName::DEFAULT]).await.unwrap()[0];
         let count = |state| records.iter().filter(|record| record.state == state).count() as u64;
         assert_eq!(depth.ready, Some(count(JobState::Ready)), "seed {seed}");
+        assert_eq!(depth.blocked, Some(count(JobState::Blocked)), "seed {seed}");
         assert_eq!(depth.running, Some(count(JobState::Running)), "seed {seed}");
         assert_eq!(depth.failed, Some(count(JobState::Failed)), "seed {seed}");
     }

@@ -1,3 +1,19 @@
+CREATE TABLE hereafter_blocked (
+    seq    INTEGER PRIMARY KEY,
+    queue  TEXT    NOT NULL,
+    due_at INTEGER NOT NULL,
+    open   INTEGER NOT NULL CHECK (open >= 0),
+    broken INTEGER NOT NULL CHECK (broken >= 0)
+) STRICT;
+
+CREATE TABLE hereafter_cancelled (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    prune_at INTEGER NOT NULL,
+    jobs     BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX hereafter_cancelled_prune ON hereafter_cancelled (prune_at);
+
 CREATE TABLE hereafter_expiry (
     expires_at INTEGER NOT NULL,
     seq        INTEGER NOT NULL,
@@ -11,6 +27,16 @@ CREATE TABLE hereafter_finished (
 ) STRICT;
 
 CREATE INDEX hereafter_finished_prune ON hereafter_finished (prune_at);
+
+CREATE TABLE hereafter_input (
+    input     INTEGER NOT NULL,
+    dependant INTEGER NOT NULL CHECK (input < dependant),
+    tolerant  INTEGER NOT NULL,
+    owned     INTEGER NOT NULL,
+    PRIMARY KEY (input, dependant)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX hereafter_input_dependant ON hereafter_input (dependant);
 
 CREATE TABLE hereafter_job (
     seq        INTEGER PRIMARY KEY AUTOINCREMENT,
