@@ -7,6 +7,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::{Expr, ExprPath, LitStr, Path, Token, token};
 
 use crate::problems::Problems;
+use crate::schedule::Schedule;
 use crate::values::{self, Backoff, Span};
 
 /// What the attribute says; `None` is the default of the core.
@@ -22,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) retry_if: Option<RetryIf>,
     /// All that goes into `TaskOptions`.
     pub(crate) base: BaseOptions,
+    /// When it runs by itself.
+    pub(crate) schedule: Schedule,
     /// The keys, in order.
     keys: Vec<Ident>,
 }
@@ -62,6 +65,7 @@ impl Options {
             let result = options.apply(setting);
             problems.keep(result);
         }
+        options.schedule.check(problems);
         options
     }
 
@@ -109,6 +113,7 @@ impl Options {
         match known.key {
             "alias" => self.alias(values::task_name(&value, example)?)?,
             "backoff" => base.backoff = Some(values::backoff(&value)?),
+            "cron" | "every" | "missed" | "tz" => self.schedule.set(&key, &value, example)?,
             "crate" => self.crate_path = Some(values::crate_path(&value)?),
             "expires_in" => base.expires_in = Some(values::span(&value, example, ZERO_EXPIRY)?),
             "keep_result" => {
@@ -250,19 +255,23 @@ fn some(value: impl ToTokens) -> TokenStream {
     quote!(::core::option::Option::Some(#value))
 }
 
-const KNOWN: [Known; 12] = [
+const KNOWN: [Known; 16] = [
     Known { key: "alias", example: "alias = \"email.old_name\"" },
     Known { key: "backoff", example: "backoff = \"exponential(2s, max = 10m)\"" },
     Known { key: "crate", example: "crate = my::hereafter" },
+    Known { key: "cron", example: "cron = \"0 5 * * *\"" },
+    Known { key: "every", example: "every = \"10m\"" },
     Known { key: "expires_in", example: "expires_in = \"1h\"" },
     Known { key: "ignore_result", example: "ignore_result" },
     Known { key: "keep_result", example: "keep_result = \"1h\"" },
+    Known { key: "missed", example: "missed = \"all\"" },
     Known { key: "name", example: "name = \"email.send\"" },
     Known { key: "priority", example: "priority = 1" },
     Known { key: "queue", example: "queue = \"mail\"" },
     Known { key: "retries", example: "retries = 5" },
     Known { key: "retry_if", example: "retry_if = is_transient" },
     Known { key: "timeout", example: "timeout = \"2m\"" },
+    Known { key: "tz", example: "tz = \"Europe/Berlin\"" },
 ];
 
 const ALIAS_IS_NAME: &str = "this is the name of the task; an alias is an older name of it";
@@ -325,6 +334,28 @@ mod tests {
         assert_eq!(messages(quote!(alias = "a", alias = "a")).len(), 1);
         assert_eq!(messages(quote!(alias = "a", name = "a")), [ALIAS_IS_NAME]);
         assert_eq!(messages(quote!(name = "a", alias = "a")), [ALIAS_IS_NAME]);
+    }
+
+    #[test]
+    fn the_options_of_a_schedule_go_together_or_are_refused() {
+        assert!(messages(quote!(cron = "0 5 * * *", tz = "Europe/Berlin")).is_empty());
+        assert!(messages(quote!(every = "10m", missed = "all")).is_empty());
+        for (tokens, expected) in [
+            (quote!(cron = "* * * * *", every = "1m"), "`cron` and `every` contradict"),
+            (quote!(tz = "UTC"), "`tz` is the time zone of a `cron` expression"),
+            (quote!(every = "1m", tz = "UTC"), "`tz` is the time zone of a `cron` expression"),
+            (quote!(missed = "all"), "`missed` is about a schedule"),
+            (quote!(every = "1m", missed = "some"), "`some` is none of"),
+            (quote!(every = "0s"), "an interval of 0s never ends"),
+            (quote!(every = 10), "expected a text: write `every = \"10m\"`"),
+            (quote!(cron = "61 * * * *"), "`61 * * * *` is not a cron expression: "),
+            (quote!(cron = "0 0 5 * * * 2030"), "`0 0 5 * * * 2030` is not a cron expression: "),
+            (quote!(cron = "* * * * *", tz = "my zone"), "`my zone` is not the name of a time"),
+        ] {
+            let messages = messages(tokens);
+            assert_eq!(messages.len(), 1, "{messages:?}");
+            assert!(messages[0].starts_with(expected), "{messages:?}");
+        }
     }
 
     #[test]

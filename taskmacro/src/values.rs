@@ -136,7 +136,8 @@ pub(crate) fn crate_path(value: &Expr) -> Result<Path> {
     }
 }
 
-fn string(value: &Expr, example: &str) -> Result<LitStr> {
+/// A text.
+pub(crate) fn string(value: &Expr, example: &str) -> Result<LitStr> {
     match value {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),
         _ => Err(Error::new_spanned(value, format!("expected a text: write `{example}`"))),

@@ -14,6 +14,7 @@ use crate::ended::{Forgotten, IdLog};
 use crate::index::Index;
 use crate::inputs::{End, Found};
 use crate::job::{Ending, Job, Lease, Phase};
+use crate::schedules::Timetable;
 use taskcore::broker::millis::{due_ms, later};
 
 /// All jobs. Every method is one atomic step; `now_ms` is the time at which it happens.
@@ -26,6 +27,7 @@ pub(crate) struct State {
     /// The jobs that were cancelled while they ran.
     pub(crate) cancelled: IdLog,
     pub(crate) forgotten: Forgotten,
+    pub(crate) timetable: Timetable,
     /// What this step has not told yet to the jobs that wait; empty between steps.
     pub(crate) ends: VecDeque<End>,
     seq: u64,

@@ -12,7 +12,7 @@ use super::connection::{self, Connection};
 use super::filter::Query;
 use super::migrate;
 use super::options::SqliteOptions;
-use super::statements::{self as s, filters, inputs};
+use super::statements::{self as s, filters, inputs, schedules};
 
 /// A text of a statement, whatever kind of constant it is.
 trait Text {
@@ -43,7 +43,7 @@ macro_rules! named {
 
 /// Every statement that reads or writes tables of jobs.
 fn statements() -> Vec<Named> {
-    [of_jobs(), of_inputs()].into_iter().flatten().collect()
+    [of_jobs(), of_inputs(), of_schedules()].into_iter().flatten().collect()
 }
 
 fn of_jobs() -> Vec<Named> {
@@ -70,6 +70,14 @@ fn of_inputs() -> Vec<Named> {
         HAS_EDGES STORED LINK UNKNOWN BLOCK BLOCK_FOR_UNKNOWN BROKEN BROKEN_INPUTS
         EDGES FALLEN AFFECTED CAUSES BREAK COUNT UNBLOCK KEPT_FOR UNLINK UNLINK_DELETED
         UNWANTED OWNED SHARED MENDED REVIVE BLOCK_AGAIN UNENDED
+    }
+}
+
+fn of_schedules() -> Vec<Named> {
+    use schedules::*;
+    named! {
+        PUT_SCHEDULE SCHEDULE_STANDING SCHEDULE SCHEDULES SCHEDULES_DUE SCHEDULE_NEXT
+        FIRE_SCHEDULE HOLD_SCHEDULE DELETE_SCHEDULE
     }
 }
 
@@ -172,12 +180,14 @@ fn every_statement_about_jobs_is_checked() {
     let of_transactions =
         ["BEGIN", "COMMIT", "ROLLBACK", "PROBE", "SYNC", "NO_SYNC", "CHECKPOINT", "DATA_VERSION"];
     let of_inputs = include_str!("statements/inputs.rs");
+    let of_schedules = include_str!("statements/schedules.rs");
     let visible = |line: &'static str| {
         line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(in crate::sqlite) "))
     };
     let written: BTreeSet<_> = source
         .lines()
         .chain(of_inputs.lines())
+        .chain(of_schedules.lines())
         .filter_map(visible)
         .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))
         .filter_map(|line| line.split(':').next())

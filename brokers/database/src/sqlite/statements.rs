@@ -7,6 +7,7 @@ use super::bulk::Bulk;
 
 pub(super) mod filters;
 pub(super) mod inputs;
+pub(super) mod schedules;
 
 /// Takes the write lock at once. A deferred transaction would take it at its first write, and
 /// then fail if somebody wrote since its first read.
@@ -467,7 +468,8 @@ pub(super) const SCHEMA_APPLIED: &str =
 pub(super) const APPLICATION_ID: &str = "PRAGMA application_id = 0x48524654";
 
 /// The migrations, in order; a released one is never changed.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../migrations/sqlite/0002_inputs.sql"),
+    include_str!("../../migrations/sqlite/0003_schedules.sql"),
 ];

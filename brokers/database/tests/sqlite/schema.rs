@@ -62,9 +62,9 @@ async fn a_newer_schema_is_refused_with_both_versions() {
     run(&mut rig.raw().await, "INSERT INTO hereafter_schema VALUES (99, 0)").await;
     let error = SqliteBroker::open(rig.options()).await.unwrap_err();
     let ConnectError::NewerSchema { found, supported, .. } = &error else { panic!("{error}") };
-    assert_eq!((*found, *supported), (99, 2));
+    assert_eq!((*found, *supported), (99, 3));
     let text = error.to_string();
-    assert!(text.contains("tasks.db") && text.contains("99") && text.contains("up to 2"), "{text}");
+    assert!(text.contains("tasks.db") && text.contains("99") && text.contains("up to 3"), "{text}");
 }
 
 #[tokio::test]
@@ -104,5 +104,5 @@ async fn of_programs_that_start_together_one_migrates_and_all_work() {
         crate::rig::store(broker, &crate::rig::jobs(3)).await;
     }
     assert_eq!(number(&mut rig.raw().await, "SELECT count(*) FROM hereafter_job").await, 24);
-    assert_eq!(number(&mut rig.raw().await, "SELECT count(*) FROM hereafter_schema").await, 2);
+    assert_eq!(number(&mut rig.raw().await, "SELECT count(*) FROM hereafter_schema").await, 3);
 }
