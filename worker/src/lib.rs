@@ -18,6 +18,7 @@ mod inputs;
 mod logging;
 mod parts;
 mod report;
+mod schedules;
 mod settle;
 mod shutdown;
 mod status;

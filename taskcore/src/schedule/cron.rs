@@ -3,7 +3,7 @@
 use croner::Cron;
 use croner::parser::{CronParser, Year};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::spec::InvalidSchedule;
 
@@ -38,8 +38,19 @@ impl CronExpression {
     /// The first tick after a time; none for a date that never comes, such as 30 February.
     pub(super) fn after(&self, time: Timestamp) -> Option<Timestamp> {
         let from = time.to_zoned(self.zone.clone());
-        let found = self.cron.find_next_occurrence(&from, false).ok()?.timestamp();
-        (found > time).then_some(found)
+        let found = match self.cron.find_next_occurrence(&from, false) {
+            Ok(found) => Some(found.timestamp()),
+            Err(_) => self.by_calendar(&from),
+        };
+        found.filter(|tick| *tick > time)
+    }
+
+    /// The next tick by calendar and clock alone, moved out of a gap: croner (version 4.0.3) gives
+    /// up in one of more than two hours, as when Samoa left out a day.
+    fn by_calendar(&self, from: &Zoned) -> Option<Timestamp> {
+        let civil = self.cron.find_next_occurrence(&from.datetime(), false).ok()?;
+        let moved = self.zone.to_ambiguous_zoned(civil).compatible().ok()?;
+        Some(moved.timestamp())
     }
 
     /// The first tick at or after a time.
@@ -154,6 +165,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_day_that_a_country_leaves_out_moves_its_tick() {
+        let daily = cron("0 9 * * *", "Pacific/Apia");
+        let days = ticks(&daily, "2011-12-29T12:00:00Z", "2012-01-01T00:00:00Z");
+        assert_eq!(days, ["2011-12-29T19:00:00Z", "2011-12-30T19:00:00Z", "2011-12-31T19:00:00Z"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod output;
 mod probe;
 mod queues;
 mod run;
+mod schedules;
 mod settings;
 mod show;
 mod signals;
