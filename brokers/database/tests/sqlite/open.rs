@@ -100,7 +100,7 @@ async fn a_check_names_what_a_person_would_look_for() {
     let findings = broker.check().await.unwrap();
     let of = |subject: &str| findings.iter().find(|finding| finding.subject == subject).unwrap();
     assert_eq!(of("journal").detail, "wal");
-    assert_eq!(of("schema").detail, "version 2");
+    assert_eq!(of("schema").detail, "version 3");
     assert_eq!(of("integrity").detail, "sound");
     assert_eq!(of("durability").level, FindingLevel::Ok);
     assert_eq!(of("wake-ups").level, FindingLevel::Warning);

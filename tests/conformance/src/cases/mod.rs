@@ -18,5 +18,6 @@ pub mod operate;
 pub mod reserve;
 pub mod results;
 pub mod schedule;
+pub mod schedules;
 pub mod settle;
 pub mod upkeep;

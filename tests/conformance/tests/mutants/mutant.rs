@@ -1,6 +1,7 @@
 //! [`Mutant`]: the memory broker with one defect.
 
 mod inputs;
+mod schedules;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,6 +34,9 @@ pub(crate) enum Defect {
     DropsInterrupted,
     ExtendsAnything,
     ExtendsNeighbours,
+    FiresInTwoSteps,
+    FiresPaused,
+    FiresStale,
     FoldsQueueCase,
     ForgetsCancels,
     ForgetsRelease,
@@ -41,6 +45,7 @@ pub(crate) enum Defect {
     IgnoresBudget,
     IgnoresDueOfBlocked,
     IgnoresFence,
+    IgnoresHold,
     IgnoresInputs,
     IgnoresLeaseEnd,
     IgnoresPause,
@@ -52,6 +57,7 @@ pub(crate) enum Defect {
     KnowsNoUnknownQueue,
     ListsOldestFirst,
     LosesTail,
+    LosesTicks,
     LosesTransitiveFailure,
     NamesEndsBackwards,
     NamesNoRoot,
@@ -77,6 +83,7 @@ pub(crate) enum Defect {
     ReplaysByInput,
     ReplaysWithoutReviving,
     ReservesInTwoSteps,
+    RestartsSchedules,
     SettlesReclaimed,
     SharesItsEnd,
     StartsAtTheFirstCancel,
@@ -84,6 +91,8 @@ pub(crate) enum Defect {
     StoresDuplicates,
     StoresHalfABatch,
     SuspectsNobody,
+    TicksByName,
+    TicksEarly,
     WaitsForOneInput,
 }
 
