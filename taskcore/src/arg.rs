@@ -58,7 +58,7 @@ impl<T> Arg<T> {
         Self { form: Form::Value(value) }
     }
 
-    fn later(later: impl Later<T> + 'static) -> Self {
+    pub(crate) fn later(later: impl Later<T> + 'static) -> Self {
         Self { form: Form::Later(Box::new(later)) }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as Waker, Poll};
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::broker::Due;
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::{DelayError, JobError};
-use crate::handle::Handle;
+use crate::handle::{Handle, HandleSource};
+use crate::id::JobId;
 use crate::kind::{ArgKinds, Awaited, Direct, InPlace, PlaceOf};
 use crate::options::CallOptions;
 use crate::payload::{CodecError, Payload};
@@ -225,6 +227,49 @@ impl<T, R, P> Call<T, R, P> {
     /// Adds a header, for middleware and tracing. `traceparent` must be a W3C one.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.inner.options.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds a call that follows the job: stored with it, and run once it has ended.
+    ///
+    /// `follow` makes that call of the job's handle, and the type of its parameter says when it
+    /// runs: a `T` takes the result, so it runs on success; a `Result<T, JobError>` takes
+    /// whatever comes; a `JobError` takes [`Handle::failure`], so it runs on failure. What is
+    /// not to run fails with its input, or ends as cancelled.
+    ///
+    /// [`Handle::then`] does the same for a job that is there, ended or not. A call that runs
+    /// here has no follow-ups.
+    ///
+    /// ```
+    /// # use taskcore as hereafter;
+    /// use hereafter::{JobError, register_task};
+    ///
+    /// #[register_task(crate = hereafter)]
+    /// fn render(page: String) -> String { page }
+    ///
+    /// #[register_task(crate = hereafter)]
+    /// fn publish(page: String) {}
+    ///
+    /// #[register_task(crate = hereafter)]
+    /// fn alert(error: JobError) {}
+    ///
+    /// let call = render("home").then(|page| publish(page)).then(|page| alert(page.failure()));
+    /// # drop(call);
+    /// ```
+    pub fn then<U, R2, P2>(mut self, follow: impl FnOnce(Handle<T>) -> Call<U, R2, P2>) -> Self {
+        let options = &mut self.inner.options;
+        let id = *options.id.get_or_insert_with(JobId::new);
+        let follow_up = follow(Handle::of_source(id, HandleSource::Unbound));
+        match follow_up.planned() {
+            Ok(planned) => self.inner.options.follow_ups.push(Arc::new(planned)),
+            Err(error) => self.refuse(&error),
+        }
+        self
+    }
+
+    /// Refers to a job that is there.
+    pub(crate) fn of_job(mut self, id: JobId) -> Self {
+        self.inner.options.id = Some(id);
         self
     }
 

@@ -25,12 +25,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::broker::{Keep, Lookup};
-use crate::error::JobError;
 use crate::id::JobId;
 use crate::options::{CallOptions, TaskOptions};
 use crate::payload::Payload;
 use crate::retry::{Backoff, RetryPolicy};
-use crate::source::Source;
+use crate::source::{NoArgument, Source};
 
 /// The stored form of a job, less what the broker needs to know itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -127,8 +126,8 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     ///
-    /// What keeps an input that is needed from having a result.
-    pub fn full_args(&self, found: &HashMap<JobId, Lookup>) -> Result<Payload, JobError> {
+    /// What keeps an argument from being there.
+    pub fn full_args(&self, found: &HashMap<JobId, Lookup>) -> Result<Payload, NoArgument> {
         let mut json = self.args.get().trim_end().as_bytes().to_vec();
         // Generated code writes an object; anything else fits no task, and is refused as it is.
         if json.pop() != Some(b'}') {

@@ -207,7 +207,8 @@ impl<T: DeserializeOwned + Send + 'static> From<Handle<T>>
 {
     /// A call that yields what the job does. Delayed, it is the job that is there already.
     fn from(handle: Handle<T>) -> Self {
-        Self::bind(&GATHER, Box::new(handle), |answer| answer)
+        let job = handle.id();
+        Self::bind(&GATHER, Box::new(handle), |answer| answer).of_job(job)
     }
 }
 

@@ -15,8 +15,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sync_wrapper::SyncWrapper;
 
 use crate::broker::{CancelOutcome, CancelScope, JobRecord, JobState, Lookup, Outcome};
+use crate::call::Call;
 use crate::client::Client;
-use crate::error::{JobError, error_chain};
+use crate::error::{DelayError, JobError, error_chain};
+use crate::follow::FailureOf;
 use crate::id::JobId;
 use crate::payload::{Codec, Json};
 use crate::task::registry;
@@ -93,6 +95,35 @@ impl<T> Handle<T> {
     #[must_use]
     pub fn task(&self) -> &str {
         &self.task
+    }
+
+    /// The failure of the job, as an argument of a call that is to run only if there is one.
+    #[must_use]
+    pub fn failure(&self) -> FailureOf<T> {
+        FailureOf::of(self.clone())
+    }
+
+    /// Delays a call that follows the job, as [`Call::then`] does: late or early, once.
+    ///
+    /// # Errors
+    ///
+    /// [`DelayError`].
+    pub async fn then<U, R, P>(
+        &self,
+        follow: impl FnOnce(Self) -> Call<U, R, P>,
+    ) -> Result<Handle<U>, DelayError>
+    where
+        U: Send + 'static,
+        R: Send + 'static,
+        P: 'static,
+    {
+        let call = follow(self.clone());
+        match &self.source {
+            HandleSource::Store(client) | HandleSource::Ignored(client) => {
+                call.delay_on(client).await
+            }
+            _ => call.delay().await,
+        }
     }
 
     /// The state now; `None` if nothing is kept of the job.

@@ -19,6 +19,7 @@ mod clock;
 mod context;
 mod envelope;
 mod error;
+mod follow;
 mod gather;
 mod handle;
 mod hook;
@@ -48,6 +49,7 @@ pub use clock::Clock;
 pub use context::{Context, ContextParts};
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::{DelayError, Failure, FailureKind, JobError, Permanent, error_chain};
+pub use follow::FailureOf;
 pub use gather::{Yield, gather, gather_map, gather_results};
 pub use handle::Handle;
 pub use hook::{Start, StartHook};
@@ -59,7 +61,7 @@ pub use payload::{Codec, CodecError, Json, Payload};
 pub use queue::{InvalidPriority, InvalidQueueName, Priority, QueueName};
 pub use retry::{Backoff, RetryPolicy};
 pub use schedule::{Missed, Schedule, ScheduleHandle};
-pub use source::Source;
+pub use source::{NoArgument, Source};
 pub use state::{State, StateMap, scope_state};
 pub use task::{
     Completion, DuplicateTask, Frame, Raised, Registry, Run, StateNeed, TaskDescriptor, TaskKind,

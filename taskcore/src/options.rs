@@ -1,8 +1,11 @@
 //! Options of a task and of one call.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::id::JobId;
+use crate::plan::Planned;
 use crate::queue::{Priority, QueueName};
 use crate::retry::Backoff;
 
@@ -56,6 +59,10 @@ pub(crate) struct CallOptions {
     pub(crate) keep_result: Duration,
     pub(crate) ignore_result: bool,
     pub(crate) headers: BTreeMap<String, String>,
+    /// The id of the job, where something refers to it before it is stored.
+    pub(crate) id: Option<JobId>,
+    /// Calls that follow the job, stored with it.
+    pub(crate) follow_ups: Vec<Arc<Planned>>,
     /// The first setter that was given something unusable; `.delay()` reports it.
     pub(crate) invalid: Option<String>,
 }
@@ -72,6 +79,8 @@ impl CallOptions {
             keep_result: task.keep_result,
             ignore_result: task.ignore_result,
             headers: BTreeMap::new(),
+            id: None,
+            follow_ups: Vec::new(),
             invalid: None,
         }
     }

@@ -29,6 +29,8 @@ pub(crate) enum Planned {
     Job(JobId, HandleSource),
     /// What this gives, as a `Result` that says why if it is not there.
     Try(Box<Planned>),
+    /// The failure of a job that is there.
+    Failure(JobId, HandleSource),
     /// All of these, in order.
     List(Vec<Planned>),
     /// All of these, by the text of their keys.

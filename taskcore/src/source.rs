@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::broker::Lookup;
 use crate::error::JobError;
+use crate::follow::did_not_fail;
 use crate::id::JobId;
 
 /// Where a job gets an argument from, in its envelope.
@@ -24,6 +25,8 @@ pub enum Source {
     Map(Vec<(String, Source)>),
     /// This as a `Result<T, JobError>`.
     Try(Box<Source>),
+    /// The failure of this job; without one, there is nothing to run.
+    Failure(JobId),
     /// This value, known when the job was made.
     Value(Box<RawValue>),
     /// Nothing: this was known when the job was made.
@@ -46,7 +49,7 @@ impl Source {
     /// The jobs that it names, in order, each as often as it is named.
     pub(crate) fn add_jobs(&self, jobs: &mut Vec<JobId>) {
         match self {
-            Self::Job(job) => jobs.push(*job),
+            Self::Job(job) | Self::Failure(job) => jobs.push(*job),
             Self::Jobs(several) => jobs.extend(several),
             Self::List(sources) => sources.iter().for_each(|source| source.add_jobs(jobs)),
             Self::Map(pairs) => pairs.iter().for_each(|(_, source)| source.add_jobs(jobs)),
@@ -64,11 +67,11 @@ impl Source {
         &self,
         found: &HashMap<JobId, Lookup>,
         json: &mut Vec<u8>,
-    ) -> Result<(), JobError> {
+    ) -> Result<(), NoArgument> {
         match self {
-            Self::Job(job) => write_result(*job, found.get(job), json),
+            Self::Job(job) => Ok(write_result(*job, found.get(job), json)?),
             Self::Jobs(jobs) => {
-                write_array(jobs, json, |job, json| write_result(*job, found.get(job), json))
+                write_array(jobs, json, |job, json| Ok(write_result(*job, found.get(job), json)?))
             }
             Self::List(sources) => {
                 write_array(sources, json, |source, json| source.write(found, json))
@@ -89,10 +92,10 @@ impl Source {
             Self::Try(source) => {
                 let start = json.len();
                 json.extend_from_slice(br#"{"Ok":"#);
-                if let Err(error) = source.write(found, json) {
+                if let Err(missing) = source.write(found, json) {
                     json.truncate(start);
                     json.extend_from_slice(br#"{"Err":"#);
-                    write_plain(&error, json);
+                    write_plain(&missing.into_error(), json);
                 }
                 json.push(b'}');
                 Ok(())
@@ -101,8 +104,41 @@ impl Source {
                 json.extend_from_slice(value.get().as_bytes());
                 Ok(())
             }
-            Self::Error(error) => Err((**error).clone()),
+            Self::Failure(job) => {
+                let start = json.len();
+                let Err(error) = write_result(*job, found.get(job), json) else {
+                    json.truncate(start);
+                    return Err(NoArgument::NoFailure(*job));
+                };
+                write_plain(&error, json);
+                Ok(())
+            }
+            Self::Error(error) => Err(NoArgument::Failed((**error).clone())),
         }
+    }
+}
+
+/// Why an argument cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoArgument {
+    /// An input has no result.
+    Failed(JobError),
+    /// This job was to have failed, and did not: there is nothing to run.
+    NoFailure(JobId),
+}
+
+impl NoArgument {
+    fn into_error(self) -> JobError {
+        match self {
+            Self::Failed(error) => error,
+            Self::NoFailure(job) => did_not_fail(job),
+        }
+    }
+}
+
+impl From<JobError> for NoArgument {
+    fn from(error: JobError) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -126,8 +162,8 @@ fn write_result(job: JobId, found: Option<&Lookup>, json: &mut Vec<u8>) -> Resul
 fn write_array<T>(
     items: &[T],
     json: &mut Vec<u8>,
-    mut write: impl FnMut(&T, &mut Vec<u8>) -> Result<(), JobError>,
-) -> Result<(), JobError> {
+    mut write: impl FnMut(&T, &mut Vec<u8>) -> Result<(), NoArgument>,
+) -> Result<(), NoArgument> {
     json.push(b'[');
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
@@ -164,7 +200,7 @@ mod tests {
         (job, Lookup::Final(Box::new(outcome)))
     }
 
-    fn written(source: &Source, found: &HashMap<JobId, Lookup>) -> Result<String, JobError> {
+    fn written(source: &Source, found: &HashMap<JobId, Lookup>) -> Result<String, NoArgument> {
         let mut json = Vec::new();
         source.write(found, &mut json).map(|()| String::from_utf8(json).unwrap())
     }
@@ -194,16 +230,28 @@ mod tests {
         let list = Source::list(vec![Source::Job(done.0), Source::Job(cancelled.0)]);
         let error = JobError::Cancelled { job: cancelled.0, task: "app::count".to_owned() };
         let found = HashMap::from([cancelled, done]);
-        assert_eq!(written(&list, &found), Err(error.clone()));
+        assert_eq!(written(&list, &found), Err(NoArgument::Failed(error.clone())));
         let tried = written(&Source::Try(Box::new(list)), &found).unwrap();
         let tried: Result<Vec<u8>, JobError> = serde_json::from_str(&tried).unwrap();
         assert_eq!(tried, Err(error));
     }
 
     #[test]
+    fn a_failure_is_an_argument_only_where_there_is_one() {
+        let (cancelled, done) =
+            (ended(JobState::Cancelled, None), ended(JobState::Done, Some("5")));
+        let jobs = (cancelled.0, done.0);
+        let found = HashMap::from([cancelled, done]);
+        let error = written(&Source::Failure(jobs.0), &found).unwrap();
+        let error: JobError = serde_json::from_str(&error).unwrap();
+        assert_eq!(error, JobError::Cancelled { job: jobs.0, task: "app::count".to_owned() });
+        assert_eq!(written(&Source::Failure(jobs.1), &found), Err(NoArgument::NoFailure(jobs.1)));
+    }
+
+    #[test]
     fn a_job_of_which_nothing_is_kept_is_named() {
         let job = JobId::new();
         let missing = written(&Source::Job(job), &HashMap::new()).unwrap_err();
-        assert_eq!(missing, JobError::unknown(job));
+        assert_eq!(missing, NoArgument::Failed(JobError::unknown(job)));
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use taskcore::broker::{BrokerError, Delivery, Verdict};
-use taskcore::{Client, Envelope, Failure, FailureKind, error_chain};
+use taskcore::{Client, Envelope, Failure, FailureKind, NoArgument, error_chain};
 
 use crate::report;
 
@@ -34,9 +34,10 @@ pub(crate) async fn args<'a>(
     };
     match envelope.full_args(&found) {
         Ok(args) => Ok(Cow::Owned(args.into_bytes().into())),
-        Err(error) => {
-            let failure = Failure::of_input(delivery.job, delivery.task.clone(), &error);
-            Err(Verdict::Failed { failure })
+        Err(NoArgument::NoFailure(_)) => Err(Verdict::Cancelled),
+        Err(NoArgument::Failed(error)) => {
+            // Not a failure of kind `Input`, which a replay passes over: this job is the one to replay.
+            Err(Verdict::Failed { failure: failed(delivery, error.to_string()) })
         }
     }
 }
@@ -47,16 +48,18 @@ fn unread(delivery: &Delivery, error: &BrokerError) -> Verdict {
     if error.is_transient() {
         return Verdict::Release;
     }
-    let message = format!("the results of its inputs cannot be read: {}", error_chain(error));
-    let failure = Failure {
-        kind: FailureKind::Input,
+    Verdict::Failed { failure: failed(delivery, error_chain(error)) }
+}
+
+fn failed(delivery: &Delivery, reason: String) -> Failure {
+    Failure {
+        kind: FailureKind::Arguments,
         task: delivery.task.clone(),
         job: delivery.job,
         attempt: delivery.attempt.get(),
         error_type: None,
-        message,
+        message: format!("an argument that another job yields cannot be had: {reason}"),
         causes: Vec::new(),
         permanent: false,
-    };
-    Verdict::Failed { failure }
+    }
 }

@@ -164,6 +164,14 @@ async fn the_end_of_a_long_chain() {
         broker.enqueue(batch).await.unwrap();
     }
     let delivery = broker.reserve(&request(1)).await.unwrap().remove(0);
+    enqueue(&broker, 20_000, Due::Now).await;
+    let keep = Keep::For(Duration::from_secs(3600));
+    let (done, claiming, settling) = drain(&broker, 500, u64::MAX, keep).await;
+    println!(
+        "{done} beside 100000 blocked: claim {:.0}/s, settle {:.0}/s",
+        rate(done, claiming),
+        rate(done, settling)
+    );
     let failure = taskcore::Failure::lost(delivery.job, "task".to_owned(), 1, 1);
     let verdict = Verdict::Failed { failure };
     let settlement = Settlement { job: delivery.job, receipt: delivery.receipt, verdict };

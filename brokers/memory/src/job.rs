@@ -88,6 +88,11 @@ impl Job {
         matches!(self.phase, Phase::Final(_))
     }
 
+    /// Whether it has to do with other jobs; most have not.
+    pub(crate) fn has_edges(&self) -> bool {
+        !self.inputs.is_empty() || !self.dependants.is_empty()
+    }
+
     /// Whether this is the final state of the job.
     pub(crate) fn is_in(&self, state: JobState) -> bool {
         matches!(&self.phase, Phase::Final(ending) if ending.state == state)

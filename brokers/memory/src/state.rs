@@ -8,7 +8,7 @@ use taskcore::broker::{
     Delivery, Enqueued, Extended, JobState, Keep, NewJob, Receipt, Reserve, Settled, Settlement,
     Verdict,
 };
-use taskcore::{Failure, JobId, Payload, QueueName};
+use taskcore::{Failure, JobId, Payload, QueueName, TaskOptions};
 
 use crate::ended::{Forgotten, IdLog};
 use crate::index::Index;
@@ -182,6 +182,9 @@ impl State {
                 self.change(id, |job| job.failures = job.failures.saturating_add(1));
                 self.fail(id, failure.clone(), now_ms);
             }
+            Verdict::Cancelled => {
+                self.finish(id, JobState::Cancelled, None, Some(TaskOptions::KEEP_RESULT), now_ms);
+            }
             // It keeps its due time, and with it its turn.
             Verdict::Release => drop(self.change(id, |job| job.phase = Phase::Ready)),
             // A verdict of a later contract: the lease runs out and the job runs elsewhere.
@@ -244,15 +247,18 @@ impl State {
         now_ms: i64,
     ) {
         let forget_ms = keep.map(|span| later(now_ms, span));
-        self.change(id, |job| {
+        let job = self.change(id, |job| {
             if state != JobState::Failed {
                 // Only a failed job can run again.
                 job.envelope = Payload::default();
             }
             job.phase = Phase::Final(Ending { state, at_ms: now_ms, forget_ms, result });
         });
+        let has_edges = job.has_edges();
         self.ended.push(id);
-        self.note_end(id);
+        if has_edges {
+            self.note_end(id);
+        }
     }
 
     /// Deletes a job now, and remembers its id for a while.

@@ -40,7 +40,8 @@ use crate::queue::QueueName;
 ///   the job is stored, fails what waits for it and does not
 ///   [tolerate](super::Input::tolerant) that, in the same step, and what waits for that in turn:
 ///   with [`Failure::of_input`](crate::Failure::of_input), which names the root. One input may
-///   have any number of jobs that wait for it; the work is linear in the number of edges.
+///   have any number of jobs that wait for it; the work is linear in the number of edges. Inputs
+///   need `capabilities().results`; without, a batch with any is `Unsupported` and stores nothing.
 /// - **Retention of inputs.** What is kept of a job stays at least until every job that named it
 ///   as an input is done, cancelled, expired or deleted: a failed one may be replayed, and reads
 ///   its inputs again. This holds for [`Keep::Nothing`](super::Keep::Nothing) as well, result
@@ -63,10 +64,11 @@ use crate::queue::QueueName;
 /// | running | verdict retry | scheduled | attempt + 1 |
 /// | running | verdict failed | failed | attempt + 1 |
 /// | running | verdict release | ready | |
+/// | running | verdict cancelled | cancelled | |
 /// | running | lease ended | ready | losses + 1; recoveries + 1 if begun |
 /// | running | lease ended, recoveries at the limit | failed (lost) | |
 /// | ready, scheduled, blocked, running | cancel | cancelled | |
-/// | failed | replay | ready | all counts back to 0 |
+/// | failed | replay | ready, or blocked if an input is replayed too | all counts back to 0 |
 /// | failed (input) | replay of that input | blocked | |
 #[async_trait]
 pub trait Broker: fmt::Debug + Send + Sync + 'static {

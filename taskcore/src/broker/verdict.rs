@@ -41,6 +41,8 @@ pub enum Verdict {
         /// Why.
         failure: Failure,
     },
+    /// The job turned out to have nothing to do: it ends as cancelled.
+    Cancelled,
     /// The worker gives the job back unfinished; no attempt is counted.
     Release,
 }

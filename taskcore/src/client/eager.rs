@@ -19,21 +19,33 @@ use crate::id::JobId;
 use crate::panic::panic_message;
 use crate::payload::Payload;
 use crate::scope::{self, Scope};
+use crate::source::NoArgument;
 use crate::task::{Completion, Frame, Raised, Run};
 use crate::trace::TraceParent;
 
 /// Runs the jobs of an expression as a worker would, each after its inputs, arguments and
-/// results through their encoded forms; gives the outcome of the one at its root.
+/// results through their encoded forms; gives the outcome of the one at `root`.
 pub(super) async fn run(
     client: &Client,
     graph: Graph<'_>,
+    root: JobId,
     due: Due,
 ) -> Result<Outcome, DelayError> {
     if due != Due::Now {
         tracing::info!(target: "hereafter", "eager mode ignores the delay");
     }
+    match run_all(client, graph).await?.remove(&root) {
+        Some(Lookup::Final(outcome)) => Ok(*outcome),
+        _ => unreachable!("the root of an expression is one of its jobs"),
+    }
+}
+
+/// Runs all jobs of a graph, each after its inputs.
+pub(super) async fn run_all(
+    client: &Client,
+    graph: Graph<'_>,
+) -> Result<HashMap<JobId, Lookup>, DelayError> {
     let mut found = HashMap::new();
-    let mut root = None;
     for (made, job) in graph.into_runs() {
         // Those of this expression ran before; the others are jobs of some store.
         for input in &job.inputs {
@@ -44,13 +56,8 @@ pub(super) async fn run(
         }
         let outcome = run_one(client, &made, &job, &found).await?;
         found.insert(job.id, Lookup::Final(Box::new(outcome)));
-        root = Some(job.id);
     }
-    let outcome = root.and_then(|root| found.remove(&root));
-    match outcome {
-        Some(Lookup::Final(outcome)) => Ok(*outcome),
-        _ => unreachable!("an expression has a root, and it ran last"),
-    }
+    Ok(found)
 }
 
 async fn run_one(
@@ -66,9 +73,13 @@ async fn run_one(
     let context = context(client, made, envelope.timeout());
     let args = match envelope.full_args(found) {
         Ok(args) => args,
-        Err(error) => {
+        Err(NoArgument::Failed(error)) => {
             let failure = Failure::of_input(made.id, task.name.to_owned(), &error);
             return Ok(outcome_of(&context, Err(failure)));
+        }
+        Err(NoArgument::NoFailure(_)) => {
+            let nothing = outcome_of(&context, Ok(None));
+            return Ok(Outcome { state: JobState::Cancelled, ..nothing });
         }
     };
     let mut scope = scope::current();

@@ -11,8 +11,10 @@ use crate::builtin::GATHER_PARAM;
 use crate::call::Call;
 use crate::envelope::Envelope;
 use crate::error::{DelayError, JobError};
+use crate::follow::did_not_fail;
 use crate::handle::{Handle, HandleSource};
 use crate::id::JobId;
+use crate::options::CallOptions;
 use crate::payload::Payload;
 use crate::plan::{ArgsPlan, Plan, Planned};
 use crate::source::Source;
@@ -24,8 +26,8 @@ use crate::trace::TraceParent;
 pub(super) enum Top<T> {
     /// A job is to be made.
     Plan(Plan),
-    /// It was made of this handle.
-    Job(Handle<T>),
+    /// It was made of this handle. Its options hold what follows the job.
+    Job(Handle<T>, CallOptions),
 }
 
 /// The plan of a call at the root: a gather is a job of its own there.
@@ -33,7 +35,9 @@ pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
     let encode = |source| DelayError::Encode { task: call.task().name.to_owned(), source };
     Ok(match call.planned().map_err(encode)? {
         Planned::Call(plan) => Top::Plan(*plan),
-        Planned::Job(job, source) => Top::Job(Handle::of_source(job, source)),
+        Planned::Job(job, source) => {
+            Top::Job(Handle::of_source(job, source), call.caller().options.clone())
+        }
         gathered => {
             let mut args = ArgsPlan::new();
             args.add_input(GATHER_PARAM, gathered);
@@ -121,7 +125,7 @@ impl<'a> Graph<'a> {
         }
         let envelope = self.envelope(plan, sources, trace, place)?;
         let (task, options) = (plan.task.name, &plan.options);
-        let id = JobId::new();
+        let id = options.id.unwrap_or_else(JobId::new);
         self.jobs.push(NewJob {
             id,
             queue: options.queue.clone(),
@@ -136,7 +140,17 @@ impl<'a> Graph<'a> {
         if self.client.mode() == Mode::Eager {
             self.made.push(made.clone());
         }
+        self.follow(options, trace)?;
         Ok(made)
+    }
+
+    /// Adds the calls that follow a job that was added, or is there already.
+    pub(super) fn follow(&mut self, options: &CallOptions, trace: &str) -> Result<(), DelayError> {
+        for follow_up in &options.follow_ups {
+            // They are nobody's argument.
+            self.source(follow_up, false, trace, &mut Inputs::default())?;
+        }
+        Ok(())
     }
 
     /// Where an argument comes from, once the jobs that it needs are added.
@@ -158,6 +172,14 @@ impl<'a> Graph<'a> {
                 None => {
                     inputs.add(Input { job: *job, tolerant, owned: false });
                     Source::Job(*job)
+                }
+            },
+            Planned::Failure(job, handle) => match known(*job, handle) {
+                Some(Source::Error(error)) => Source::Value(raw(&error)),
+                Some(_) => Source::Error(Box::new(did_not_fail(*job))),
+                None => {
+                    inputs.add(Input { job: *job, tolerant: true, owned: false });
+                    Source::Failure(*job)
                 }
             },
             Planned::Try(inner) => Source::Try(Box::new(self.source(inner, true, trace, inputs)?)),
@@ -230,6 +252,10 @@ fn known(job: JobId, handle: &HandleSource) -> Option<Source> {
         HandleSource::Ignored(_) => JobError::ignored(job),
     };
     Some(Source::Error(Box::new(error)))
+}
+
+fn raw(error: &JobError) -> Box<RawValue> {
+    serde_json::value::to_raw_value(error).expect("errors are plain data")
 }
 
 fn value(result: Option<&Payload>) -> Source {

@@ -199,7 +199,10 @@ impl Client {
         for call in &calls {
             handles.push(match top(call)? {
                 Top::Plan(plan) => self.handle_of(&graph.add(&plan, Due::Now)?, &plan.options),
-                Top::Job(handle) => handle,
+                Top::Job(handle, options) => {
+                    graph.follow(&options, &self.trace())?;
+                    handle
+                }
             });
         }
         drop(calls);
@@ -220,7 +223,11 @@ impl Client {
     {
         let plan = match top(&call)? {
             Top::Plan(plan) => plan,
-            Top::Job(handle) => return Ok(handle),
+            Top::Job(handle, options) => {
+                drop(call);
+                self.follow(&options).await?;
+                return Ok(handle);
+            }
         };
         // The call is `Send`, but not `Sync`.
         drop(call);
@@ -232,12 +239,23 @@ impl Client {
         let mut graph = Graph::new(self);
         let job = graph.add(&plan, due)?;
         if self.shared.mode == Mode::Eager {
-            return eager::run(self, graph, due).await.map(Handle::known);
+            return eager::run(self, graph, job.id, due).await.map(Handle::known);
         }
         let handle = self.handle_of(&job, &plan.options);
         drop(plan);
         self.store_graph(graph).await?;
         Ok(handle)
+    }
+
+    /// Stores what follows a job that is there.
+    async fn follow(&self, options: &CallOptions) -> Result<(), DelayError> {
+        let mut graph = Graph::new(self);
+        graph.follow(options, &self.trace())?;
+        match self.shared.mode {
+            Mode::Normal => self.store_graph(graph).await,
+            Mode::Eager => eager::run_all(self, graph).await.map(drop),
+            Mode::Disabled => Ok(()),
+        }
     }
 
     /// Stores the jobs of a graph in one step.

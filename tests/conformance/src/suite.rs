@@ -88,8 +88,6 @@ macro_rules! __cases {
             inputs {
                 once [
                     a_fan_in_of_hundreds_is_released_once
-                    a_failure_goes_down_a_chain_of_thousands
-                    a_batch_with_a_failure_fails_a_job_that_needs_all_of_it
                 ]
                 batched [
                     a_job_is_blocked_until_all_its_inputs_are_done
@@ -104,18 +102,6 @@ macro_rules! __cases {
                     a_blocked_job_is_never_handed_out
                     a_released_job_comes_in_the_order_of_its_due_time
                     a_waiting_reserve_gets_a_job_whose_inputs_ended
-                    a_tolerant_job_waits_for_the_end_of_its_inputs_and_runs
-                    a_tolerant_job_does_not_wait_for_what_has_no_result
-                    each_input_is_tolerated_on_its_own
-                    a_failed_input_fails_what_needs_it
-                    a_cancelled_input_fails_what_needs_it
-                    an_expired_input_fails_what_needs_it
-                    a_lost_input_fails_what_needs_it
-                    an_unknown_input_fails_the_job_as_it_is_stored
-                    an_input_that_had_failed_before_fails_the_job_as_it_is_stored
-                    a_failure_goes_all_the_way_and_names_its_root
-                    a_job_that_failed_because_of_an_input_is_final
-                    finished_names_an_input_before_what_failed_because_of_it
                     repeating_a_batch_with_inputs_changes_nothing
                     blocked_jobs_are_counted_and_listed
                 ]
@@ -146,6 +132,27 @@ macro_rules! __cases {
                     a_blocked_job_waits_again_for_an_input_that_is_replayed
                     a_blocked_job_expires
                     a_job_that_is_released_after_its_time_expires
+                ]
+            }
+            inputs_failed {
+                once [
+                    a_failure_goes_down_a_chain_of_thousands
+                    a_batch_with_a_failure_fails_a_job_that_needs_all_of_it
+                ]
+                batched [
+                    a_tolerant_job_waits_for_the_end_of_its_inputs_and_runs
+                    a_tolerant_job_does_not_wait_for_what_has_no_result
+                    each_input_is_tolerated_on_its_own
+                    a_failed_input_fails_what_needs_it
+                    an_input_with_nothing_to_do_fails_what_needs_it
+                    a_cancelled_input_fails_what_needs_it
+                    an_expired_input_fails_what_needs_it
+                    a_lost_input_fails_what_needs_it
+                    an_unknown_input_fails_the_job_as_it_is_stored
+                    an_input_that_had_failed_before_fails_the_job_as_it_is_stored
+                    a_failure_goes_all_the_way_and_names_its_root
+                    a_job_that_failed_because_of_an_input_is_final
+                    finished_names_an_input_before_what_failed_because_of_it
                 ]
             }
             inputs_kept {
@@ -364,6 +371,7 @@ macro_rules! __cases {
                     a_retry_is_scheduled_and_counts_an_attempt
                     a_retry_without_a_delay_can_run_at_once
                     a_failed_job_is_kept_with_its_failure
+                    a_verdict_of_nothing_to_do_ends_the_job_as_cancelled
                     a_released_job_is_ready_again_and_counts_nothing
                     a_released_job_keeps_its_turn
                     a_repeated_verdict_is_stale_and_has_no_second_effect

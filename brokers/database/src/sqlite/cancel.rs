@@ -102,23 +102,23 @@ impl Open {
 }
 
 /// Cancels these jobs, and what was made for them and nobody else wants. One round takes what
-/// each of them had for itself, all the way; what they shared takes another.
+/// each of them had for itself, all the way; what they shared waits for the round after the last
+/// of those that share it.
 async fn cancel_with_inputs(session: &mut Session, mut open: Open) -> Result<(), sqlx::Error> {
+    let mut shared = HashSet::new();
     while !open.seqs.is_empty() {
         for row in fetch(session, &inputs::UNWANTED, &open.sorted()).await? {
             open.add(&row)?;
         }
         // Asked before, because a cancelled job leaves its inputs.
-        let mut shared = Vec::new();
         for row in fetch(session, &inputs::OWNED, &open.sorted()).await? {
-            let seq = row::integer(&row, "seq")?;
-            if !open.seqs.contains(&seq) {
-                shared.push(seq);
-            }
+            shared.insert(row::integer(&row, "seq")?);
         }
         open.cancel(session).await?;
+        shared.retain(|seq| !open.seqs.contains(seq));
+        let left: Vec<i64> = shared.iter().copied().collect();
         open = Open::default();
-        for row in fetch(session, &inputs::SHARED, &shared).await? {
+        for row in fetch(session, &inputs::SHARED, &left).await? {
             open.add(&row)?;
         }
     }

@@ -178,11 +178,11 @@ async fn a_sweep_starts_where_its_last_step_ended() {
 fn every_statement_about_jobs_is_checked() {
     let checked: BTreeSet<_> = statements().into_iter().map(|named| named.name).collect();
     let source = include_str!("statements.rs");
-    let source = &source[..source.find("// ── looking over ──").unwrap()];
     let of_transactions =
         ["BEGIN", "COMMIT", "ROLLBACK", "PROBE", "SYNC", "NO_SYNC", "CHECKPOINT", "DATA_VERSION"];
     let of_inputs = include_str!("statements/inputs.rs");
     let of_schedules = include_str!("statements/schedules.rs");
+    let of_upkeep = include_str!("statements/upkeep.rs");
     let visible = |line: &'static str| {
         line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(in crate::sqlite) "))
     };
@@ -190,6 +190,7 @@ fn every_statement_about_jobs_is_checked() {
         .lines()
         .chain(of_inputs.lines())
         .chain(of_schedules.lines())
+        .chain(of_upkeep.lines())
         .filter_map(visible)
         .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))
         .filter_map(|line| line.split(':').next())

@@ -46,6 +46,7 @@ async fn revive(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> 
         let mended: Vec<i64> = mended.into_iter().collect();
         session.sql.execute_bulk(&sql::REVIVE, &mended, push_seq, same).await?;
         session.sql.execute_bulk(&statements::DELETE_OUTCOME, &mended, push_seq, same).await?;
+        session.sql.execute_bulk(&statements::EXPIRE_AGAIN, &mended, push_seq, same).await?;
         inputs = next;
     }
     Ok(())

@@ -64,6 +64,8 @@ struct Verdicts<'a> {
     retried: Vec<Retried<'a>>,
     failed: Vec<Failed<'a>>,
     failed_ids: Vec<u8>,
+    cancelled: Vec<i64>,
+    cancelled_ids: Vec<u8>,
     released: Vec<i64>,
 }
 
@@ -116,6 +118,10 @@ impl<'a> Verdicts<'a> {
                 self.failed.push(Failed { seq, failure });
                 push_id(&mut self.failed_ids, job);
             }
+            Verdict::Cancelled => {
+                self.cancelled.push(seq);
+                push_id(&mut self.cancelled_ids, job);
+            }
             Verdict::Release => self.released.push(seq),
             // A verdict of a later contract: the lease runs out and the job runs elsewhere.
             _ => return false,
@@ -131,6 +137,7 @@ impl<'a> Verdicts<'a> {
         self.write_dropped(session).await?;
         self.write_retried(session).await?;
         self.write_failed(session).await?;
+        self.write_cancelled(session).await?;
         self.write_released(session).await?;
         finish::end_leases(session, &self.settled).await?;
         self.tell_dependants(session).await
@@ -164,7 +171,8 @@ impl<'a> Verdicts<'a> {
         let done: Vec<i64> = self.done.iter().map(|done| done.seq).chain(dropped).collect();
         dependants::ended(session, &done, JobState::Done).await?;
         let failed: Vec<i64> = self.failed.iter().map(|failed| failed.seq).collect();
-        dependants::ended(session, &failed, JobState::Failed).await
+        dependants::ended(session, &failed, JobState::Failed).await?;
+        dependants::ended(session, &self.cancelled, JobState::Cancelled).await
     }
 
     async fn write_done(&self, session: &mut Session) -> Result<(), sqlx::Error> {
@@ -221,6 +229,13 @@ impl<'a> Verdicts<'a> {
         session.sql.execute_bulk(&statements::FAIL, &self.failed, row, same).await?;
         let seqs: Vec<i64> = self.failed.iter().map(|failed| failed.seq).collect();
         finish::finish(session, &seqs, &self.failed_ids, Ending::Failed).await
+    }
+
+    async fn write_cancelled(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        if self.cancelled.is_empty() {
+            return Ok(());
+        }
+        finish::finish(session, &self.cancelled, &self.cancelled_ids, Ending::Cancelled).await
     }
 
     async fn write_released(&self, session: &mut Session) -> Result<(), sqlx::Error> {

@@ -5,9 +5,14 @@
 
 use super::bulk::Bulk;
 
+mod file;
 pub(super) mod filters;
 pub(super) mod inputs;
 pub(super) mod schedules;
+mod upkeep;
+
+pub(super) use file::*;
+pub(super) use upkeep::*;
 
 /// Takes the write lock at once. A deferred transaction would take it at its first write, and
 /// then fail if somebody wrote since its first read.
@@ -226,7 +231,7 @@ pub(super) static MAKE_READY: Bulk = Bulk::new(
      FROM input CROSS JOIN hereafter_job AS j ON j.seq = input.seq",
 );
 
-/// Lists jobs that wait again after a claim: upkeep may have dropped their rows meanwhile.
+/// Lists jobs that wait again after a claim, or after an end: upkeep may have dropped their rows meanwhile.
 pub(super) static EXPIRE_AGAIN: Bulk = Bulk::new(
     "WITH input (seq) AS",
     1,
@@ -277,77 +282,6 @@ pub(super) static UNSCHEDULE: Bulk = Bulk::new(
     "DELETE FROM hereafter_scheduled WHERE (due_at, seq) IN
          (SELECT j.due_at, j.seq FROM input CROSS JOIN hereafter_job AS j ON j.seq = input.seq)",
 );
-
-// ── upkeep ──
-
-/// A job may have started once an attempt has failed or a lease was lost; one that was given
-/// back has not. The times are compared because a row may outlive its job.
-pub(super) const EXPIRY_DUE: &str = "SELECT e.expires_at, e.seq, j.id,
-         j.seq IS NOT NULL AND j.failures = 0 AND j.losses = 0 AND j.expires_at = e.expires_at
-         AND r.seq IS NULL AND o.seq IS NULL AS waits
-     FROM hereafter_expiry AS e LEFT JOIN hereafter_job AS j ON j.seq = e.seq
-     LEFT JOIN hereafter_running AS r ON r.seq = e.seq
-     LEFT JOIN hereafter_outcome AS o ON o.seq = e.seq
-     WHERE e.expires_at <= ? ORDER BY e.expires_at, e.seq LIMIT ?";
-
-pub(super) const EXPIRY_SEEN: &str =
-    "DELETE FROM hereafter_expiry WHERE (expires_at, seq) <= (?, ?)";
-
-/// Looks at every running job: as many as all workers run at once, and no index to keep
-/// on each claim, extension and verdict.
-pub(super) const LEASES_ENDED: &str =
-    "SELECT r.seq, r.begun, j.id, j.task, j.failures, j.recoveries
-     FROM hereafter_running AS r CROSS JOIN hereafter_job AS j ON j.seq = r.seq
-     WHERE r.lease_end <= ? LIMIT ?";
-
-/// A job whose begun delivery was lost goes behind its neighbours, so that one that kills
-/// its workers does not hold them up by being the first again each time.
-pub(super) static RECLAIM: Bulk = Bulk::new(
-    "WITH input (seq) AS",
-    1,
-    "UPDATE hereafter_job SET losses = losses + 1, recoveries = recoveries + r.begun,
-         due_at = CASE WHEN r.begun THEN ? ELSE due_at END,
-         started_at = r.started_at, worker = r.worker
-     FROM input CROSS JOIN hereafter_running AS r ON r.seq = input.seq
-     WHERE hereafter_job.seq = input.seq",
-);
-
-pub(super) static LOSE: Bulk = Bulk::new(
-    "WITH input (seq, failure) AS",
-    2,
-    "UPDATE hereafter_job SET losses = losses + 1, failure = input.failure
-     FROM input WHERE hereafter_job.seq = input.seq",
-);
-
-pub(super) const PRUNE_DUE: &str = "SELECT position, jobs FROM hereafter_finished
-     WHERE prune_at <= ? ORDER BY prune_at LIMIT ?";
-
-/// Those of these jobs whose own retention is over: a job may have been replayed since. One that
-/// another may still read is passed over, and listed again when the last of these has ended.
-pub(super) static PRUNABLE: Bulk = Bulk::new(
-    "WITH input (id) AS",
-    1,
-    "SELECT j.seq, j.id, o.finished_at FROM input CROSS JOIN hereafter_job AS j ON j.id = input.id
-     CROSS JOIN hereafter_outcome AS o ON o.seq = j.seq
-     WHERE o.keep_until <= ?
-       AND NOT EXISTS (SELECT 1 FROM hereafter_input AS e WHERE e.input = j.seq)",
-);
-
-pub(super) static PRUNED: Bulk = Bulk::new(
-    "WITH input (position) AS",
-    1,
-    "DELETE FROM hereafter_finished WHERE position IN (SELECT position FROM input)",
-);
-
-/// What is left of a row that was larger than the budget.
-pub(super) const PRUNED_PARTLY: &str =
-    "UPDATE hereafter_finished SET jobs = substr(jobs, 1 + 16 * ?) WHERE position = ?";
-
-pub(super) const TOMBSTONES_OVER: &str = "DELETE FROM hereafter_tombstone WHERE id IN
-     (SELECT id FROM hereafter_tombstone WHERE keep_until <= ? ORDER BY keep_until LIMIT ?)";
-
-pub(super) const CANCELLED_OVER: &str = "DELETE FROM hereafter_cancelled WHERE position IN
-     (SELECT position FROM hereafter_cancelled WHERE prune_at <= ? ORDER BY prune_at LIMIT ?)";
 
 // ── operating ──
 
@@ -427,49 +361,3 @@ pub(super) const CANCELLED_AFTER: &str =
 
 pub(super) const CANCELLED_LAST: &str = "SELECT ifnull(max(seq), 0) AS position
      FROM sqlite_sequence WHERE name = 'hereafter_cancelled'";
-
-// ── looking over ──
-
-pub(super) const SQLITE_VERSION: &str = "SELECT sqlite_version() AS version";
-pub(super) const JOURNAL_MODE: &str = "SELECT journal_mode AS mode FROM pragma_journal_mode";
-pub(super) const SYNCHRONOUS: &str = "SELECT synchronous AS level FROM pragma_synchronous";
-pub(super) const PAGES: &str = "SELECT page_count, page_size, freelist_count
-     FROM pragma_page_count, pragma_page_size, pragma_freelist_count";
-
-/// Reads every page, so it is asked only of small files; at most one line.
-pub(super) const QUICK_CHECK: &str = "PRAGMA quick_check(1)";
-
-pub(super) const OLDEST_READY: &str = "SELECT queue, min(due_at) AS due_at
-     FROM hereafter_ready GROUP BY queue ORDER BY 2 LIMIT 1";
-
-// ── migrating ──
-
-pub(super) const SCHEMA_TABLE: &str =
-    "SELECT count(*) AS tables FROM sqlite_schema WHERE name = 'hereafter_schema'";
-
-pub(super) const ALL_TABLES: &str = "SELECT count(*) AS tables FROM sqlite_schema";
-
-pub(super) const CREATE_SCHEMA_TABLE: &str = "CREATE TABLE hereafter_schema (
-    version    INTEGER PRIMARY KEY,
-    applied_at INTEGER NOT NULL
-) STRICT";
-
-pub(super) const SCHEMA_VERSION: &str =
-    "SELECT ifnull(max(version), 0) AS version FROM hereafter_schema";
-
-/// Changes nothing, and fails on a file that cannot be written: there, `BEGIN IMMEDIATE` only
-/// starts to read.
-pub(super) const WRITE_NOTHING: &str = "DELETE FROM hereafter_schema WHERE version < 0";
-
-pub(super) const SCHEMA_APPLIED: &str =
-    "INSERT INTO hereafter_schema (version, applied_at) VALUES (?, ?)";
-
-/// Says to `file(1)` whose file it is: "HRFT". Set only on files that we created.
-pub(super) const APPLICATION_ID: &str = "PRAGMA application_id = 0x48524654";
-
-/// The migrations, in order; a released one is never changed.
-pub(super) const MIGRATIONS: [&str; 3] = [
-    include_str!("../../migrations/sqlite/0001_jobs.sql"),
-    include_str!("../../migrations/sqlite/0002_inputs.sql"),
-    include_str!("../../migrations/sqlite/0003_schedules.sql"),
-];

@@ -4,6 +4,7 @@
 mod crash;
 mod disk;
 mod garbage;
+mod inputs;
 mod invariants;
 mod open;
 mod rig;

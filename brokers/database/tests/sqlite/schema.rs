@@ -1,11 +1,11 @@
 //! The schema, and who may have written it.
 
 use sqlx::Row;
-use taskcore::broker::{Broker, ConnectError, Enqueued, JobFilter, Operate};
+use taskcore::broker::{Broker, ConnectError, Enqueued, Input, JobFilter, NewJob, Operate};
 
 use taskbroker_database::sqlite::SqliteBroker;
 
-use crate::rig::{Rig, jobs, number, run, store, take};
+use crate::rig::{Rig, done, job, jobs, number, run, store, take};
 
 #[tokio::test]
 async fn the_migrated_schema_is_the_one_on_file() {
@@ -75,6 +75,41 @@ async fn a_newer_schema_is_left_as_it_is() {
     run(&mut raw, "INSERT INTO hereafter_schema VALUES (99, 0)").await;
     rig.refusal().await;
     assert_eq!(number(&mut raw, "SELECT count(*) FROM sqlite_schema").await, 1);
+}
+
+/// A file that the first version wrote, with a job in each state that it had.
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date_and_its_jobs_go_on() {
+    let rig = Rig::new();
+    let mut raw = rig.raw().await;
+    run(
+        &mut raw,
+        "CREATE TABLE hereafter_schema (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL)",
+    )
+    .await;
+    run(&mut raw, include_str!("../../migrations/sqlite/0001_jobs.sql")).await;
+    run(&mut raw, "INSERT INTO hereafter_schema VALUES (1, 0)").await;
+    for (seq, place) in [
+        (1, "INSERT INTO hereafter_ready VALUES ('default', 0, 0, 1)"),
+        (2, "INSERT INTO hereafter_scheduled VALUES (0, 2, 'default', 0)"),
+        (3, "INSERT INTO hereafter_outcome (seq, state, finished_at) VALUES (3, 'failed', 0)"),
+    ] {
+        let row = "INSERT INTO hereafter_job
+             (id, queue, task, priority, created_at, due_at, envelope)
+             VALUES (randomblob(16), 'default', 'task', 0, 0, 0, x'00')";
+        run(&mut raw, row).await;
+        run(&mut raw, place).await;
+        assert_eq!(number(&mut raw, "SELECT max(seq) FROM hereafter_job").await, seq);
+    }
+    let broker = rig.open().await;
+    assert_eq!(number(&mut raw, "SELECT max(version) FROM hereafter_schema").await, 3);
+    assert_eq!(broker.replay(&JobFilter::default()).await.unwrap().len(), 1);
+    let taken = take(&broker, 10).await;
+    assert_eq!(taken.len(), 3);
+    let input = Input { job: taken[0].job, tolerant: false, owned: false };
+    store(&broker, &[NewJob { inputs: vec![input], ..job() }]).await;
+    broker.settle(&taken.iter().map(done).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(take(&broker, 10).await.len(), 1);
 }
 
 #[tokio::test]

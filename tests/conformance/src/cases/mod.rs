@@ -10,6 +10,7 @@ pub mod contention;
 pub mod enqueue;
 pub mod inputs;
 pub mod inputs_ended;
+pub mod inputs_failed;
 pub mod inputs_kept;
 pub mod inspect;
 pub mod lease;

@@ -52,6 +52,20 @@ pub async fn a_retry_without_a_delay_can_run_at_once(harness: &dyn Harness, batc
     }
 }
 
+/// The worker found that there is nothing to do.
+pub async fn a_verdict_of_nothing_to_do_ends_the_job_as_cancelled(
+    harness: &dyn Harness,
+    batch: usize,
+) {
+    let lab = Lab::open(harness).await;
+    let deliveries = lab.leased(batch).await;
+    lab.apply(&deliveries, &Verdict::Cancelled).await;
+    assert_eq!(lab.depth().await, Counts::default());
+    lab.assert_all(&jobs_of(&deliveries), JobState::Cancelled).await;
+    lab.lose_leases().await;
+    assert!(lab.reserve(batch).await.is_empty());
+}
+
 /// Failed for good: kept, with the reason, and out of the way.
 pub async fn a_failed_job_is_kept_with_its_failure(harness: &dyn Harness, batch: usize) {
     let lab = Lab::open(harness).await;

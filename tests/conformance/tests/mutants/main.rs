@@ -1,11 +1,13 @@
 //! Broken brokers, each of which fails the case that is named for its defect. A suite that
 //! nobody has seen fail proves little.
 
+mod defect;
 mod mutant;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mutant::{Defect, MutantHarness};
+use defect::Defect;
+use mutant::MutantHarness;
 use taskconformance::{Harness, MANY, ONE, cases, run};
 
 /// One test for each line: the defect, the case that must catch it, and, if the case carries
@@ -131,15 +133,15 @@ caught! {
         IgnoresDueOfBlocked by inputs::a_released_job_that_is_due_later_is_scheduled [ONE];
     forgetting_tolerance_is_caught:
         ForgetsTolerance by
-            inputs::a_tolerant_job_waits_for_the_end_of_its_inputs_and_runs [ONE];
+            inputs_failed::a_tolerant_job_waits_for_the_end_of_its_inputs_and_runs [ONE];
     losing_a_failure_on_the_way_is_caught:
         LosesTransitiveFailure by
-            inputs::a_failure_goes_all_the_way_and_names_its_root [MANY];
+            inputs_failed::a_failure_goes_all_the_way_and_names_its_root [MANY];
     naming_no_root_is_caught:
-        NamesNoRoot by inputs::a_failed_input_fails_what_needs_it [ONE];
+        NamesNoRoot by inputs_failed::a_failed_input_fails_what_needs_it [ONE];
     naming_ends_backwards_is_caught:
         NamesEndsBackwards by
-            inputs::finished_names_an_input_before_what_failed_because_of_it [ONE];
+            inputs_failed::finished_names_an_input_before_what_failed_because_of_it [ONE];
     counting_blocked_jobs_as_scheduled_is_caught:
         CountsBlockedAsScheduled by inputs::blocked_jobs_are_counted_and_listed [ONE];
     pruning_what_is_waited_for_is_caught:

@@ -183,9 +183,9 @@ pub(in crate::sqlite) static UNWANTED: Bulk = Bulk::new(
          WHERE e.owned
            AND NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o WHERE o.seq = e.input)
            AND NOT EXISTS (SELECT 1 FROM hereafter_input AS other
+                           CROSS JOIN hereafter_blocked AS b ON b.seq = other.dependant
                            WHERE other.input = e.input AND other.dependant <> e.dependant
-                             AND NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o
-                                             WHERE o.seq = other.dependant)))
+                             AND b.broken = 0))
      SELECT j.seq, j.id, r.seq IS NOT NULL AS running
      FROM unwanted CROSS JOIN hereafter_job AS j ON j.seq = unwanted.seq
      LEFT JOIN hereafter_running AS r ON r.seq = j.seq",
@@ -209,9 +209,8 @@ pub(in crate::sqlite) static SHARED: Bulk = Bulk::new(
      LEFT JOIN hereafter_running AS r ON r.seq = j.seq
      WHERE NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o WHERE o.seq = j.seq)
        AND NOT EXISTS (SELECT 1 FROM hereafter_input AS e
-                       WHERE e.input = j.seq
-                         AND NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o
-                                         WHERE o.seq = e.dependant))",
+                       CROSS JOIN hereafter_blocked AS b ON b.seq = e.dependant
+                       WHERE e.input = j.seq AND b.broken = 0)",
 );
 
 // ── replay and purge ──
@@ -233,11 +232,11 @@ pub(in crate::sqlite) static MENDED: Bulk = Bulk::new(
      SELECT seq FROM mended",
 );
 
-/// As a replay does, but for the due time: a job that never ran still has its own.
+/// What never ran has nothing else to go back to; its due time and its time to expire hold.
 pub(in crate::sqlite) static REVIVE: Bulk = Bulk::new(
     "WITH input (seq) AS",
     1,
-    "UPDATE hereafter_job SET failure = NULL, expires_at = NULL
+    "UPDATE hereafter_job SET failure = NULL
      WHERE seq IN (SELECT seq FROM input)",
 );
 

@@ -10,7 +10,8 @@ use taskcore::broker::{
 use taskcore::{FailureKind, JobId, Payload, Priority, QueueName};
 use tokio_util::sync::CancellationToken;
 
-use super::{Defect, Mutant};
+use super::Mutant;
+use crate::defect::Defect;
 
 /// A job of the mutant's own, in place of an input: it releases what waits for the input.
 #[derive(Debug)]

@@ -10,7 +10,8 @@ use taskcore::broker::{
     ScheduleRecord, Schedules, Seen,
 };
 
-use super::{Defect, Mutant};
+use super::Mutant;
+use crate::defect::Defect;
 
 #[async_trait]
 impl Schedules for Mutant {
