@@ -182,13 +182,19 @@ impl<T> Schedule<T> {
 fn plan<T, R, P>(call: &Call<T, R, P>) -> Result<Plan, DelayError> {
     let task = call.task().name.to_owned();
     match call.planned() {
+        Ok(Planned::Call(plan)) if !plan.options.follow_ups.is_empty() => {
+            let reason = "a scheduled call has no follow-ups: delay it with them in a task, and \
+                          schedule that"
+                .to_owned();
+            Err(DelayError::Option { task, reason })
+        }
         Ok(Planned::Call(plan)) if plan.args.inputs.is_empty() => Ok(*plan),
-        Ok(_) => Err(DelayError::Option {
-            task,
-            reason: "a scheduled call takes values, not other calls or handles: call those in the \
-                     task, and schedule that"
-                .to_owned(),
-        }),
+        Ok(_) => {
+            let reason = "a scheduled call takes values, not other calls or handles: delay it with \
+                          them in a task, and schedule that"
+                .to_owned();
+            Err(DelayError::Option { task, reason })
+        }
         Err(source) => Err(DelayError::Encode { task, source }),
     }
 }
@@ -204,8 +210,11 @@ impl Template {
 impl Client {
     /// The schedules of its store.
     pub(crate) fn schedules(&self) -> Result<&Arc<dyn crate::broker::Schedules>, BrokerError> {
-        let open = self.connection().and_then(|open| open.schedules.as_ref());
         let operation = "schedules";
+        if self.mode() != Mode::Normal {
+            return Err(BrokerError::Unsupported { broker: self.mode().as_str(), operation });
+        }
+        let open = self.connection().and_then(|open| open.schedules.as_ref());
         open.ok_or_else(|| BrokerError::Unsupported { broker: self.broker_name(), operation })
     }
 

@@ -6,6 +6,7 @@
 mod akimbo;
 mod ddt;
 mod marrow;
+mod schedules;
 mod taskit;
 mod worq;
 mod ztask;
