@@ -190,9 +190,10 @@ fn plan<T, R, P>(call: &Call<T, R, P>) -> Result<Plan, DelayError> {
         }
         Ok(Planned::Call(plan)) if plan.args.inputs.is_empty() => Ok(*plan),
         Ok(_) => {
-            let reason = "a scheduled call takes values, not other calls or handles: delay it with \
+            let reason =
+                "a scheduled call takes values, not other calls or handles: delay it with \
                           them in a task, and schedule that"
-                .to_owned();
+                    .to_owned();
             Err(DelayError::Option { task, reason })
         }
         Err(source) => Err(DelayError::Encode { task, source }),

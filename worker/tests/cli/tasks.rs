@@ -12,6 +12,10 @@ pub(crate) async fn add(left: u32, right: u32) -> u32 {
     left + right
 }
 
+/// Runs by itself.
+#[register_task(crate = taskcore, name = "tidy", cron = "0 5 * * *", tz = "Europe/Berlin")]
+pub(crate) async fn tidy() {}
+
 #[register_task(crate = taskcore, name = "refuse", retries = 0)]
 pub(crate) async fn refuse(reason: String) -> Result<(), String> {
     Err(reason)

@@ -55,7 +55,7 @@ impl SqliteBroker {
         Ok(Arc::new(Self { store: Store::open(options).await? }))
     }
 
-    /// The three faces of this store.
+    /// The faces of this store.
     #[must_use]
     pub fn connection(self: &Arc<Self>) -> Connection {
         Connection::of(self.clone())
