@@ -61,7 +61,7 @@ impl<T> ScheduleHandle<T> {
     ///
     /// As for [`record`](Self::record).
     pub async fn pause(&self) -> Result<Found, BrokerError> {
-        let found = self.schedules()?.hold(&[self.name.clone()], Hold::Paused).await?;
+        let found = self.schedules()?.hold(std::slice::from_ref(&self.name), Hold::Paused).await?;
         Ok(found.first().copied().unwrap_or(Found::Unknown))
     }
 
@@ -90,7 +90,7 @@ impl<T> ScheduleHandle<T> {
     ///
     /// As for [`record`](Self::record).
     pub async fn delete(&self) -> Result<Found, BrokerError> {
-        let found = self.schedules()?.delete(&[self.name.clone()]).await?;
+        let found = self.schedules()?.delete(std::slice::from_ref(&self.name)).await?;
         Ok(found.first().copied().unwrap_or(Found::Unknown))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hereafter::broker::JobState;
 use hereafter::prelude::*;
 use jiff::SignedDuration;
-use tasksystem::{Journal, World, on_each_broker};
+use tasksystem::{Journal, on_each_broker};
 
 const TEN: Duration = Duration::from_secs(10);
 
