@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hereafter::broker::{Found, Hold};
 use hereafter::prelude::*;
-use hereafter::worker::WorkerBuilder;
+use hereafter::worker::{WorkerBuilder, WorkerConfig};
 use hereafter::{Missed, Mode};
 use tasksystem::{World, on_each_broker};
 
@@ -51,7 +51,10 @@ on_each_broker! {
         let call = call.every(TEN).named("ten").missed(Missed::All);
         let handle = call.save().await.unwrap();
         let first = handle.next().await.unwrap().unwrap();
-        let workers = [world.start_with(worker(&world)), world.start_with(worker(&world))];
+        // No lease ends while the clock is moved.
+        let mut config = WorkerConfig::default();
+        config.lease = Duration::from_secs(24 * 60 * 60);
+        let workers = [(); 2].map(|()| world.start_with(worker(&world).config(config.clone())));
         for runs in 1..=1_000 {
             world.advance(TEN);
             world.journal.wait_for_lines(runs).await;
