@@ -17,6 +17,7 @@ pub(crate) static GATHER: TaskDescriptor = TaskDescriptor {
     line: line!(),
     params: &[GATHER_PARAM],
     options: TaskOptions::DEFAULT,
+    schedule: None,
     kind: TaskKind::Async,
     states: &[],
     output: TypeId::of::<Gathered>,

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The identity of one job: a UUID version 7.
+/// The identity of one job: a UUID version 7, or version 8 for the tick of a schedule.
 ///
 /// The client makes it before the first send, so a call repeated after an unknown answer
 /// carries the same id and is stored once. Ids made by one process ascend (RFC 9562,
@@ -24,6 +25,19 @@ impl JobId {
         Self(Uuid::now_v7())
     }
 
+    /// The id of a schedule's job at this tick: the same for everybody who sees the tick come,
+    /// so that it is stored once.
+    ///
+    /// A UUID version 8 that is laid out as version 7: the milliseconds of the tick, then 74 bits
+    /// of a hash of the name (SHA-1, as in version 5), so that it sorts among other ids by time.
+    #[must_use]
+    pub fn of_tick(schedule: &str, tick: Timestamp) -> Self {
+        let mut bytes = Uuid::new_v5(&SCHEDULES, schedule.as_bytes()).into_bytes();
+        bytes[..6].copy_from_slice(&tick.as_millisecond().to_be_bytes()[2..]);
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// Reads the 16 bytes that [`as_bytes`](Self::as_bytes) gave.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
@@ -36,6 +50,9 @@ impl JobId {
         self.0.as_bytes()
     }
 }
+
+/// The namespace of the names of schedules (RFC 9562, section 6.5); never to be changed.
+const SCHEDULES: Uuid = Uuid::from_u128(0x8c0f_3a52_9d1e_4b7a_a6f4_5e2d_71c8_b093);
 
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,6 +89,17 @@ mod tests {
     fn ids_of_one_process_ascend() {
         let ids: Vec<JobId> = (0..10_000).map(|_| JobId::new()).collect();
         assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn the_id_of_a_tick_is_its_own_and_the_same_for_everybody() {
+        let tick = |second| Timestamp::from_second(second).unwrap();
+        let id = JobId::of_tick("nightly", tick(1_800_000_000));
+        assert_eq!(id.to_string(), "01a3185c-5000-82dd-a71e-589e046ad12b");
+        assert_eq!(id, JobId::of_tick("nightly", tick(1_800_000_000)));
+        assert_ne!(id, JobId::of_tick("nightly", tick(1_800_000_001)));
+        assert_ne!(id, JobId::of_tick("hourly", tick(1_800_000_000)));
+        assert!(id < JobId::of_tick("hourly", tick(1_800_000_001)));
     }
 
     #[test]

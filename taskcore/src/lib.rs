@@ -6,6 +6,7 @@
 //! No I/O happens here: no database, network or command line crate is a dependency.
 
 pub mod broker;
+pub mod schedule;
 pub mod scope;
 
 mod arg;
@@ -61,6 +62,7 @@ pub use panic::panic_message;
 pub use payload::{Codec, CodecError, Json, Payload};
 pub use queue::{InvalidPriority, InvalidQueueName, Priority, QueueName};
 pub use retry::{Backoff, RetryPolicy};
+pub use schedule::{Missed, Schedule, ScheduleHandle};
 pub use source::{NoArgument, Source};
 pub use state::{State, StateMap, scope_state};
 pub use task::{

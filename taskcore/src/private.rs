@@ -22,6 +22,7 @@ pub use crate::options::TaskOptions;
 pub use crate::payload::CodecError;
 pub use crate::plan::{ArgsPlan, encode_arg};
 pub use crate::retry::Backoff;
+pub use crate::schedule::{Declaration, DeclaredTicks, Missed};
 pub use crate::state::State;
 pub use crate::task::{
     AsyncTaskFn, Frame, PlainTaskFn, Raised, Run, StateNeed, TaskDescriptor, TaskFn, TaskKind,

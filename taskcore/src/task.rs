@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::error::{FailureKind, Permanent};
 use crate::options::TaskOptions;
 use crate::payload::{Codec, CodecError, Json, Payload};
+use crate::schedule::Declaration;
 use crate::scope;
 use crate::state::{State, StateMap};
 
@@ -32,6 +33,8 @@ pub struct TaskDescriptor {
     pub params: &'static [&'static str],
     /// The options that a call starts from.
     pub options: TaskOptions,
+    /// When it runs by itself.
+    pub schedule: Option<Declaration>,
     /// Whether it is async or plain.
     pub kind: TaskKind,
     /// The state it needs.

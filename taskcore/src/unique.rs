@@ -61,6 +61,11 @@ impl UniqueOptions {
         Self { source: Some(source), scope, on_conflict, refined_by: None }
     }
 
+    /// Whether its jobs have keys.
+    pub(crate) fn is_set(&self) -> bool {
+        self.source.is_some()
+    }
+
     pub(crate) fn set_key(&mut self, key: String) {
         self.source = Some(Source::Given(Cow::Owned(key)));
     }

@@ -119,6 +119,7 @@ fn expand(
         let message = "`retry_if` judges errors: return a `Result`, or remove it";
         problems.add(syn::Error::new(retry_if.key.span(), message));
     }
+    options.schedule.check_signature(&signature, problems);
     if is_usable {
         Task { item: function, signature, options: &options, krate, home }.expand()
     } else {

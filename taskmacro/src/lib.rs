@@ -12,6 +12,7 @@ mod machinery;
 mod on_start;
 mod options;
 mod problems;
+mod schedule;
 mod signature;
 mod spans;
 mod testing;

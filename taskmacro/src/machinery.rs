@@ -262,6 +262,7 @@ impl Task<'_> {
         let params = self.home_of_self().map(|_| "self".to_owned());
         let params = params.into_iter().chain(self.signature.arguments().map(Argument::wire_name));
         let options = self.options.expand(&private);
+        let schedule = self.options.schedule.expand(&private);
         let states = self.signature.states();
         let (kind, prepare) = if self.signature.is_async {
             (quote!(Async), quote!(prepare_async))
@@ -276,6 +277,7 @@ impl Task<'_> {
                 line: #line,
                 params: &[#(#params),*],
                 options: #options,
+                schedule: #schedule,
                 kind: #private::TaskKind::#kind,
                 states: &[#(#private::StateNeed::of::<#states>()),*],
                 output: ::core::any::TypeId::of::<<__HereafterTask as #private::TaskFn>::Output>,

@@ -7,6 +7,7 @@ use syn::parse::{ParseStream, Parser};
 use syn::{Expr, ExprPath, LitStr, Path, Token, token};
 
 use crate::problems::Problems;
+use crate::schedule::Schedule;
 use crate::unique::{self, UniqueBy, UniqueOptions};
 use crate::values::{self, Backoff, Span};
 
@@ -25,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) unique: UniqueOptions,
     /// All that goes into `TaskOptions`.
     pub(crate) base: BaseOptions,
+    /// When it runs by itself.
+    pub(crate) schedule: Schedule,
     /// The keys, in order.
     keys: Vec<Ident>,
 }
@@ -68,6 +71,16 @@ impl Options {
         // A key that cannot be read is an error already.
         if !options.keys.iter().any(|key| key == "unique" || key == "unique_by") {
             problems.keep(options.unique.check());
+        }
+        options.schedule.check(problems);
+        let is_unique = |key: &&Ident| *key == "unique" || *key == "unique_by";
+        if let (Some(schedule), Some(key)) =
+            (options.schedule.key(), options.keys.iter().find(is_unique))
+        {
+            let message = format!(
+                "each tick of a task with `{schedule}` is a job of its own: remove `{key}`, or delay the unique job in the task"
+            );
+            problems.add(syn::Error::new(key.span(), message));
         }
         options
     }
@@ -121,6 +134,7 @@ impl Options {
         match known.key {
             "alias" => self.alias(values::task_name(&value, example)?)?,
             "backoff" => base.backoff = Some(values::backoff(&value)?),
+            "cron" | "every" | "missed" | "tz" => self.schedule.set(&key, &value, example)?,
             "crate" => self.crate_path = Some(values::crate_path(&value)?),
             "expires_in" => base.expires_in = Some(values::span(&value, example, ZERO_EXPIRY)?),
             "keep_result" => {
@@ -273,13 +287,16 @@ fn some(value: impl ToTokens) -> TokenStream {
     quote!(::core::option::Option::Some(#value))
 }
 
-const KNOWN: [Known; 17] = [
+const KNOWN: [Known; 21] = [
     Known { key: "alias", example: "alias = \"email.old_name\"" },
     Known { key: "backoff", example: "backoff = \"exponential(2s, max = 10m)\"" },
     Known { key: "crate", example: "crate = my::hereafter" },
+    Known { key: "cron", example: "cron = \"0 5 * * *\"" },
+    Known { key: "every", example: "every = \"10m\"" },
     Known { key: "expires_in", example: "expires_in = \"1h\"" },
     Known { key: "ignore_result", example: "ignore_result" },
     Known { key: "keep_result", example: "keep_result = \"1h\"" },
+    Known { key: "missed", example: "missed = \"all\"" },
     Known { key: "name", example: "name = \"email.send\"" },
     Known { key: "on_conflict", example: "on_conflict = \"reuse\"" },
     Known { key: "priority", example: "priority = 1" },
@@ -287,6 +304,7 @@ const KNOWN: [Known; 17] = [
     Known { key: "retries", example: "retries = 5" },
     Known { key: "retry_if", example: "retry_if = is_transient" },
     Known { key: "timeout", example: "timeout = \"2m\"" },
+    Known { key: "tz", example: "tz = \"Europe/Berlin\"" },
     Known { key: "unique", example: "unique = \"daily-report\"" },
     Known { key: "unique_by", example: "unique_by = args" },
     Known { key: "unique_for", example: "unique_for = \"10m\"" },
@@ -353,6 +371,28 @@ mod tests {
         assert_eq!(messages(quote!(alias = "a", alias = "a")).len(), 1);
         assert_eq!(messages(quote!(alias = "a", name = "a")), [ALIAS_IS_NAME]);
         assert_eq!(messages(quote!(name = "a", alias = "a")), [ALIAS_IS_NAME]);
+    }
+
+    #[test]
+    fn the_options_of_a_schedule_go_together_or_are_refused() {
+        assert!(messages(quote!(cron = "0 5 * * *", tz = "Europe/Berlin")).is_empty());
+        assert!(messages(quote!(every = "10m", missed = "all")).is_empty());
+        for (tokens, expected) in [
+            (quote!(cron = "* * * * *", every = "1m"), "`cron` and `every` contradict"),
+            (quote!(tz = "UTC"), "`tz` is the time zone of a `cron` expression"),
+            (quote!(every = "1m", tz = "UTC"), "`tz` is the time zone of a `cron` expression"),
+            (quote!(missed = "all"), "`missed` is about a schedule"),
+            (quote!(every = "1m", missed = "some"), "`some` is none of"),
+            (quote!(every = "0s"), "an interval of 0s never ends"),
+            (quote!(every = 10), "expected a text: write `every = \"10m\"`"),
+            (quote!(cron = "61 * * * *"), "`61 * * * *` is not a cron expression: "),
+            (quote!(cron = "0 0 5 * * * 2030"), "`0 0 5 * * * 2030` is not a cron expression: "),
+            (quote!(cron = "* * * * *", tz = "my zone"), "`my zone` is not the name of a time"),
+        ] {
+            let messages = messages(tokens);
+            assert_eq!(messages.len(), 1, "{messages:?}");
+            assert!(messages[0].starts_with(expected), "{messages:?}");
+        }
     }
 
     #[test]

@@ -136,6 +136,7 @@ pub(crate) fn crate_path(value: &Expr) -> Result<Path> {
     }
 }
 
+/// A text.
 pub(crate) fn string(value: &Expr, example: &str) -> Result<LitStr> {
     match value {
         Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),

@@ -63,7 +63,17 @@ fn refusal(task: &TaskDescriptor, args: &str) -> String {
 
 fn moved_to_line_one(task: &TaskDescriptor) -> &'static TaskDescriptor {
     let &TaskDescriptor {
-        name, aliases, file, params, options, kind, states, output, prepare, ..
+        name,
+        aliases,
+        file,
+        params,
+        options,
+        schedule,
+        kind,
+        states,
+        output,
+        prepare,
+        ..
     } = task;
     let line = 1;
     let moved = TaskDescriptor {
@@ -73,6 +83,7 @@ fn moved_to_line_one(task: &TaskDescriptor) -> &'static TaskDescriptor {
         line,
         params,
         options,
+        schedule,
         kind,
         states,
         output,

@@ -2,6 +2,7 @@
 
 use taskcore::DuplicateTask;
 use taskcore::broker::{BoxError, BrokerError};
+use taskcore::schedule::InvalidDeclaration;
 
 /// Why a worker did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum WorkerError {
         #[source]
         source: BoxError,
     },
+    /// A task declares a schedule that can never tick here.
+    #[error(transparent)]
+    Schedule(#[from] InvalidDeclaration),
     /// The client stores nothing, so there is nothing to work on.
     #[error("the client is {mode}: a worker needs one that is connected to a broker")]
     NotConnected {

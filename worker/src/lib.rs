@@ -22,6 +22,7 @@ mod logging;
 mod parts;
 mod pause;
 mod report;
+mod schedules;
 mod settle;
 mod shutdown;
 mod status;

@@ -60,6 +60,8 @@ pub(crate) struct Parts {
     pub(crate) dispatch: JoinHandle<()>,
     pub(crate) settler: JoinHandle<()>,
     pub(crate) upkeep: JoinHandle<()>,
+    /// None where the store keeps no schedules.
+    pub(crate) ticker: Option<JoinHandle<()>>,
     /// Every job under way.
     pub(crate) running: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -98,6 +100,11 @@ impl Parts {
         if tokio::time::timeout(ABORT, &mut self.upkeep).await.is_err() {
             // Its call to the broker goes on in a task of its own.
             self.upkeep.abort();
+        }
+        if let Some(ticker) = &mut self.ticker
+            && tokio::time::timeout(ABORT, &mut *ticker).await.is_err()
+        {
+            ticker.abort();
         }
         self.flush().await;
         match self.alarm.part.get() {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use taskcore::broker::{BrokerError, Delivery, Settlement, Upkeep, Verdict};
+use taskcore::broker::{BrokerError, Delivery, ScheduleRecord, Settlement, Upkeep, Verdict};
+use taskcore::schedule::{InvalidSchedule, Standing};
 use taskcore::{Context, JobId, error_chain};
 
 /// The span in which a job runs; it continues the trace that the job's headers carry.
@@ -128,4 +129,43 @@ pub(crate) fn upkeep(upkeep: &Upkeep) {
         tracing::warn!(target: "hereafter::worker", reclaimed, lost, "took back jobs whose worker is gone");
     }
     tracing::debug!(target: "hereafter::worker", promoted, reclaimed, lost, expired, pruned, "upkeep");
+}
+
+/// Ticks of a schedule became jobs, or were passed over.
+pub(crate) fn ticked(record: &ScheduleRecord, jobs: usize) {
+    metrics::counter!("hereafter_schedule_jobs_total").increment(jobs as u64);
+    let (schedule, task) = (&record.name, &*record.template.task);
+    if jobs == 0 {
+        tracing::info!(target: "hereafter::worker", schedule, task, "passed over the missed ticks of a schedule");
+    } else {
+        tracing::debug!(target: "hereafter::worker", schedule, task, jobs, "a schedule ticked");
+    }
+}
+
+/// A declared schedule is stored, and no task of this worker declares it.
+pub(crate) fn schedule_left_over(record: &ScheduleRecord, standing: Standing) {
+    let (schedule, task) = (&record.name, &*record.template.task);
+    if standing == Standing::Unlinked {
+        tracing::warn!(target: "hereafter::worker", schedule, task, "the task of a stored schedule is not linked into this worker; if no other has it either, delete the schedule (`schedules delete`)");
+    } else {
+        tracing::warn!(target: "hereafter::worker", schedule, task, "a stored schedule is not declared by its task any more, and goes on: delete it (`schedules delete`)");
+    }
+}
+
+/// A later version wrote a schedule.
+pub(crate) fn schedule_unreadable(record: &ScheduleRecord, error: &InvalidSchedule) {
+    let (schedule, task, error) = (&record.name, &*record.template.task, error_chain(error));
+    tracing::error!(target: "hereafter::worker", schedule, task, error, "cannot read a schedule; its ticks wait");
+}
+
+/// The jobs of a tick could not be stored.
+pub(crate) fn cannot_fire(record: &ScheduleRecord, error: &BrokerError) {
+    let (schedule, task, error) = (&record.name, &*record.template.task, error_chain(error));
+    tracing::warn!(target: "hereafter::worker", schedule, task, error, "cannot store the jobs of a schedule; trying again");
+}
+
+/// The store could not be asked for ticks.
+pub(crate) fn cannot_tick(error: &BrokerError) {
+    let error = error_chain(error);
+    tracing::warn!(target: "hereafter::worker", error, "cannot look for ticks of schedules; trying again");
 }

@@ -17,6 +17,7 @@ use taskcore::scope::{self, Scope};
 use taskcore::{Call, Client, Clock, QueueName, StateMap};
 
 use crate::config::QueueConfig;
+use crate::schedules::Ticker;
 use crate::shutdown::Shutdown;
 use crate::worker::Worker;
 use expression::Expressions;
@@ -79,7 +80,8 @@ pub struct Drained {
     pub failed: u64,
 }
 
-/// Runs all jobs that are due, and those that they delay, until none is left.
+/// Runs all jobs that are due, and those that they delay, until none is left. Schedules whose
+/// tick has come make their jobs first.
 ///
 /// `State` comes from the scope ([`scope_state`](taskcore::scope_state)).
 ///
@@ -104,6 +106,22 @@ pub async fn drain() -> Drained {
         if queues() == served {
             return drained;
         }
+    }
+}
+
+/// Stores the schedules that the linked tasks declare, as a worker does when it starts. [`drain`]
+/// does not, so that a test sees the jobs of what it delayed alone.
+///
+/// # Panics
+///
+/// Outside of a test's scope, and if a declaration is wrong.
+pub async fn declare_schedules() {
+    let client = client();
+    let open = client.connection().and_then(|open| open.schedules.clone());
+    let ticker =
+        Ticker { schedules: open.expect("the memory broker keeps schedules"), broker: "memory" };
+    if let Err(error) = ticker.declare(taskcore::registry()).await {
+        panic!("cannot store the declared schedules: {}", taskcore::error_chain(&error));
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use taskcore::broker::{Broker, Guarded};
+use taskcore::broker::{Broker, BrokerError, Guarded};
 use taskcore::{Client, Mode, QueueName, Registry, Start, StartHook, StateMap, TaskDescriptor};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::fetch::Fetch;
 use crate::hand::Hand;
 use crate::heartbeat::Heartbeat;
 use crate::parts::{Alarm, Leaving, Parts};
+use crate::schedules::Ticker;
 use crate::settle::{BATCH, Settler};
 use crate::shutdown::Shutdown;
 use crate::status::Status;
@@ -29,7 +30,7 @@ use crate::upkeep;
 /// fetch ──deliveries──▶ execute (N at once) ──verdicts──▶ settle ──▶ broker
 ///   ▲                      │                                 │
 ///   └────── room ──────────┴──── Hand: what is held ─────────┘
-///                                 ▲ heartbeat (own thread), upkeep beside
+///                                 ▲ heartbeat (own thread), upkeep and ticker beside
 /// ```
 pub struct Worker {
     client: Client,
@@ -176,6 +177,13 @@ impl Worker {
             () = shutdown.requested() => return Ok(()),
         };
         self.check_states(&states)?;
+        let ticker = self.ticker(&broker)?;
+        if let Some(ticker) = &ticker {
+            tokio::select! {
+                caught_up = self.catch_up(ticker) => caught_up?,
+                () = shutdown.requested() => return Ok(()),
+            }
+        }
         let hand = Arc::<Hand>::default();
         let heartbeat = Heartbeat::start(broker.clone(), hand.clone(), self.config.lease).await?;
         let tasks = self.registry.tasks().count();
@@ -189,7 +197,7 @@ impl Worker {
             tasks,
             "worker started"
         );
-        let parts = self.start_parts(&broker, &hand, states, shutdown);
+        let parts = self.start_parts(&broker, &hand, states, ticker, shutdown);
         let leaving =
             Leaving { hand: hand.clone(), stop: parts.stop.clone(), abort: parts.abort.clone() };
         let ended = parts.run(&self.config, &hand, shutdown).await;
@@ -237,11 +245,37 @@ impl Worker {
         Ok(())
     }
 
+    /// The schedules of the store. Tasks that declare some need a store that keeps them.
+    fn ticker(&self, broker: &Guarded) -> Result<Option<Ticker>, WorkerError> {
+        let open = self.client.connection().and_then(|open| open.schedules.clone());
+        let broker = broker.name();
+        match open {
+            Some(schedules) => Ok(Some(Ticker { schedules, broker })),
+            None if self.registry.tasks().any(|task| task.schedule.is_some()) => {
+                Err(BrokerError::Unsupported { broker, operation: "schedules" }.into())
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Stores the declared schedules, and makes jobs of what ticked while nobody was there, so
+    /// that they are due for a worker that drains.
+    async fn catch_up(&self, ticker: &Ticker) -> Result<(), WorkerError> {
+        if self.start_check == StartCheck::Strict {
+            ticker.declare(&self.registry).await?;
+        }
+        if self.config.exit == Exit::Drained {
+            ticker.catch_up().await?;
+        }
+        Ok(())
+    }
+
     fn start_parts(
         &self,
         broker: &Guarded,
         hand: &Arc<Hand>,
         states: StateMap,
+        ticker: Option<Ticker>,
         shutdown: &Shutdown,
     ) -> Parts {
         let (config, status) = (self.config.clone(), self.status.clone());
@@ -283,11 +317,13 @@ impl Worker {
         let running = dispatch.running.clone();
         let settler = Settler { broker: broker.clone(), hand: hand.clone(), status };
         let upkeep = upkeep::run(broker.clone(), config, stop.clone());
+        let ticker = ticker.map(|ticker| alarm.spawn("ticker", ticker.run(stop.clone())));
         Parts {
             fetch: alarm.spawn("fetch loop", fetch.run()),
             dispatch: alarm.spawn("dispatcher", Arc::new(dispatch).run(incoming)),
             settler: alarm.spawn("settler", settler.run(verdicts)),
             upkeep: alarm.spawn("upkeep", upkeep),
+            ticker,
             running,
             stop,
             abort,

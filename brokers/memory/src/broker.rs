@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use taskcore::broker::{
     Broker, BrokerError, Cancelled, Capabilities, Connection, Cursor, Delivery, Depth, Enqueued,
-    Extended, Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
+    Extended, Maintain, NewJob, NewSchedule, Receipt, Reserve, Settled, Settlement, Upkeep,
 };
 use taskcore::{Clock, JobId, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use taskcore::broker::millis::later;
 #[derive(Debug)]
 pub struct MemoryBroker {
     store: Arc<Store>,
-    closed: CancellationToken,
+    pub(crate) closed: CancellationToken,
 }
 
 impl MemoryBroker {
@@ -107,7 +107,20 @@ impl MemoryBroker {
         }
     }
 
-    fn check_limits(batch: &[NewJob]) -> Result<(), Refusal> {
+    /// What no job could be made of is refused before it is due.
+    pub(crate) fn check_templates(batch: &[NewSchedule]) -> Result<(), Refusal> {
+        let limit = Self::CAPABILITIES.max_envelope;
+        match batch.iter().find(|new| new.template.envelope.len() > limit) {
+            Some(NewSchedule { template, .. }) => Err(Refusal::Envelope {
+                task: template.task.to_string(),
+                bytes: template.envelope.len(),
+                limit,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_limits(batch: &[NewJob]) -> Result<(), Refusal> {
         let Capabilities { max_batch, max_envelope, .. } = Self::CAPABILITIES;
         if batch.len() > max_batch {
             return Err(Refusal::Batch { jobs: batch.len(), limit: max_batch });

@@ -18,7 +18,8 @@
 //!
 //! Read it in this order: `job` (what is stored), `index` (where each job is found), `state`
 //! (the state machine: plain functions of a state and a time), `inputs` (jobs that wait for
-//! others), `unique` (keys), `upkeep`, `store` (lock, clock and bells around it), and `broker`.
+//! others), `unique` (keys), `schedules`, `upkeep`, `store` (lock, clock and bells around it), and
+//! `broker`.
 
 mod broker;
 mod cancel;
@@ -31,6 +32,7 @@ mod job;
 mod operate;
 mod replay;
 mod results;
+mod schedules;
 mod signal;
 mod state;
 mod store;

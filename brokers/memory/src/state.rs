@@ -14,6 +14,7 @@ use crate::ended::{Forgotten, IdLog};
 use crate::index::Index;
 use crate::inputs::{End, Found};
 use crate::job::{Ending, Job, Lease, Phase};
+use crate::schedules::Timetable;
 use crate::unique::{Claim, Holders};
 use taskcore::broker::millis::{due_ms, later};
 
@@ -28,6 +29,7 @@ pub(crate) struct State {
     pub(crate) cancelled: IdLog,
     pub(crate) forgotten: Forgotten,
     pub(crate) holders: Holders,
+    pub(crate) timetable: Timetable,
     /// What this step has not told yet to the jobs that wait; empty between steps.
     pub(crate) ends: VecDeque<End>,
     seq: u64,

@@ -18,6 +18,8 @@ pub(crate) struct Store {
     pub(crate) ends: Signal,
     /// Rings when a running job was cancelled.
     pub(crate) cancels: Signal,
+    /// Rings when a schedule ticks next at another time.
+    pub(crate) schedules: Signal,
 }
 
 impl Store {
@@ -29,6 +31,7 @@ impl Store {
             work: Signal::default(),
             ends: Signal::default(),
             cancels: Signal::default(),
+            schedules: Signal::default(),
         }
     }
 
@@ -36,7 +39,9 @@ impl Store {
     /// changed.
     pub(crate) fn step<T>(&self, step: impl FnOnce(&mut State, i64) -> T) -> T {
         let mut state = self.lock();
-        let changes = |state: &State| [state.work(), state.ended.next(), state.cancelled.next()];
+        let changes = |state: &State| {
+            [state.work(), state.ended.next(), state.cancelled.next(), state.timetable.changes]
+        };
         let before = changes(&state);
         // Read under the lock, so that times in the store never run backwards.
         let now_ms = self.clock.now_ms();
@@ -44,7 +49,7 @@ impl Store {
         state.pass_ends_on(now_ms);
         let after = changes(&state);
         drop(state);
-        let bells = [&self.work, &self.ends, &self.cancels];
+        let bells = [&self.work, &self.ends, &self.cancels, &self.schedules];
         for (bell, (before, after)) in bells.into_iter().zip(before.into_iter().zip(after)) {
             if before != after {
                 bell.ring();

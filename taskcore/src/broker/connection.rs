@@ -1,13 +1,13 @@
-//! [`Connection`]: one store, seen through its three traits.
+//! [`Connection`]: one store, seen through its traits.
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::{Broker, BrokerError, Operate, ResultStore};
+use super::{Broker, BrokerError, Operate, ResultStore, Schedules};
 use crate::client::InvalidMode;
 
-/// The three faces of one store. A clone shares it.
+/// The faces of one store. A clone shares it.
 #[derive(Debug, Clone)]
 pub struct Connection {
     /// Stores jobs and hands them out.
@@ -16,12 +16,19 @@ pub struct Connection {
     pub results: Option<Arc<dyn ResultStore>>,
     /// Lists, cancels, replays; `None` if this set-up cannot.
     pub operate: Option<Arc<dyn Operate>>,
+    /// Keeps schedules; `None` if this set-up cannot.
+    pub schedules: Option<Arc<dyn Schedules>>,
 }
 
 impl Connection {
-    /// A connection to a store that is all three.
-    pub fn of<S: Broker + ResultStore + Operate>(store: Arc<S>) -> Self {
-        Self { broker: store.clone(), results: Some(store.clone()), operate: Some(store) }
+    /// A connection to a store that is all of them.
+    pub fn of<S: Broker + ResultStore + Operate + Schedules>(store: Arc<S>) -> Self {
+        Self {
+            broker: store.clone(),
+            results: Some(store.clone()),
+            operate: Some(store.clone()),
+            schedules: Some(store),
+        }
     }
 }
 

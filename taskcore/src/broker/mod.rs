@@ -1,8 +1,8 @@
 //! The contract between Hereafter and whatever stores its jobs.
 //!
-//! Three traits, all object-safe: [`Broker`] stores jobs and hands them out, [`ResultStore`]
-//! keeps what became of them, [`Operate`] is what the command line needs. A [`Connection`]
-//! holds the three of one store.
+//! Four traits, all object-safe: [`Broker`] stores jobs and hands them out, [`ResultStore`]
+//! keeps what became of them, [`Operate`] is what the command line needs, [`Schedules`] keeps
+//! what comes again and again. A [`Connection`] holds the four of one store.
 
 mod api;
 mod capabilities;
@@ -14,6 +14,7 @@ mod guarded;
 mod job;
 mod operate;
 mod results;
+mod schedules;
 mod unique;
 mod verdict;
 
@@ -31,5 +32,9 @@ pub use operate::{
     CancelOutcome, CancelScope, Finding, FindingLevel, JobFilter, JobRecord, Operate, QueueStatus,
 };
 pub use results::{Cancelled, Cursor, Finished, Lookup, Outcome, ResultStore};
+pub use schedules::{
+    DueSchedules, Fired, Firing, Found, Hold, NewSchedule, Origin, Put, ScheduleFilter,
+    ScheduleRecord, Schedules, Seen, Template,
+};
 pub use unique::{OnConflict, Unique, UniqueScope};
 pub use verdict::{Extended, Keep, Settled, Settlement, Verdict};

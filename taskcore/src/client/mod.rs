@@ -20,13 +20,14 @@ pub use mode::{InvalidMode, Mode, Switch};
 
 use crate::broker::{
     BrokerError, CancelOutcome, CancelScope, Connection, Due, Guarded, JobFilter, JobRecord,
-    Lookup, NewJob, Operate, ResultStore,
+    Lookup, NewJob, Operate, ResultStore, Template,
 };
 use crate::call::Call;
 use crate::error::{DelayError, JobError};
 use crate::handle::Handle;
 use crate::id::JobId;
 use crate::options::CallOptions;
+use crate::plan::Plan;
 use crate::scope;
 use crate::trace::TraceParent;
 use enqueuer::Enqueuer;
@@ -326,6 +327,15 @@ impl Client {
         Ok(if is_anew { Stored::NotYet } else { Stored::All })
     }
 
+    /// What the jobs of a schedule of this call would look like.
+    pub(crate) fn template(&self, plan: &Plan) -> Result<Template, DelayError> {
+        let standing = Standing::default();
+        let mut graph = Graph::new(self, &standing);
+        graph.add(plan, Due::Now)?;
+        let job = graph.into_jobs()?.pop().expect("a call is a job");
+        Ok(Template::of_job(job))
+    }
+
     fn handle_of<T>(&self, job: &Made, options: &CallOptions) -> Handle<T> {
         if options.ignore_result {
             Handle::ignored(job.id, job.task.into(), self.clone())
@@ -415,7 +425,7 @@ impl Client {
         open.ok_or_else(|| BrokerError::Unsupported { broker: self.broker_name(), operation })
     }
 
-    fn broker_name(&self) -> &'static str {
+    pub(crate) fn broker_name(&self) -> &'static str {
         self.connection().map_or(self.shared.mode.as_str(), |open| open.broker.name())
     }
 

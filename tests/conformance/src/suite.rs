@@ -327,6 +327,36 @@ macro_rules! __cases {
                     a_job_that_started_in_time_does_not_expire
                 ]
             }
+            schedules {
+                once [
+                    a_schedule_may_have_any_texts
+                    a_filter_narrows_the_list
+                    a_put_of_one_that_has_ended_starts_it_anew
+                    a_name_that_is_put_twice_at_once_is_one_schedule
+                    the_longest_due_come_first_up_to_the_limit
+                    a_waiting_due_answers_when_a_tick_comes
+                    a_waiting_due_answers_when_a_due_schedule_is_put
+                    due_waits_no_longer_than_asked
+                    a_waiting_reserve_gets_the_job_of_a_tick
+                    a_firing_of_a_schedule_that_changed_is_stale
+                    of_firings_at_the_same_time_one_is_applied
+                    a_firing_without_jobs_only_moves_on
+                    a_firing_without_a_next_tick_ends_the_schedule
+                    a_job_that_is_stored_already_is_left_out
+                    the_latest_runs_are_remembered
+                    after_close_no_schedule_can_be_asked_for
+                ]
+                batched [
+                    a_schedule_is_listed_as_it_was_stored
+                    a_put_with_the_same_spec_keeps_what_is_there
+                    a_put_with_another_spec_takes_the_new_tick
+                    a_schedule_is_due_from_its_tick_on
+                    a_tick_becomes_its_jobs_and_the_schedule_moves_on
+                    a_repeated_firing_is_stale_and_stores_nothing
+                    a_paused_schedule_is_not_due_until_it_goes_on
+                    a_deleted_schedule_is_gone_and_its_jobs_stay
+                ]
+            }
             settle {
                 once [
                     a_stale_entry_does_not_touch_its_neighbours

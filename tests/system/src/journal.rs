@@ -33,6 +33,13 @@ impl Journal {
         self.lines.borrow().clone()
     }
 
+    /// Waits until there are so many lines.
+    pub async fn wait_for_lines(&self, count: usize) {
+        let mut lines = self.lines.subscribe();
+        // The sender lives in `self`, so the channel is open.
+        let _ = lines.wait_for(|lines| lines.len() >= count).await;
+    }
+
     /// Waits until this line is there.
     pub async fn wait_for(&self, line: &str) {
         let is_there = |lines: &Vec<String>| lines.iter().any(|it| it == line);

@@ -54,3 +54,25 @@
 //! # async fn task() {}
 //! drop(task().call_after(1.5));
 //! ```
+//!
+//! MARROW-42: an interval is a span, and a time is a time.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use hereafter::prelude::*;
+//! # #[register_task]
+//! # async fn task() {}
+//! drop(task().every(Duration::from_secs(10)));
+//! ```
+//! ```compile_fail,E0308
+//! # use hereafter::prelude::*;
+//! # #[register_task]
+//! # async fn task() {}
+//! drop(task().every("x"));
+//! ```
+//! ```compile_fail,E0061
+//! # use hereafter::prelude::*;
+//! # #[register_task]
+//! # async fn task() {}
+//! drop(task().call_at());
+//! ```

@@ -11,6 +11,7 @@ use super::doctor::DoctorArgs;
 use super::error::EXIT_CODES;
 use super::jobs::{JobsCommand, ReplayArgs};
 use super::queues::QueuesCommand;
+use super::schedules::SchedulesCommand;
 use super::text::Span;
 use crate::config::QueueConfig;
 use crate::logging::{Color, LogFilter, LogFormat};
@@ -72,6 +73,9 @@ pub(crate) enum Command {
     /// Look at jobs, cancel and retry them
     #[command(subcommand)]
     Jobs(JobsCommand),
+    /// Look at schedules, pause, resume, run and delete them
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     /// Run failed jobs again, in order of creation, each once
     Replay(ReplayArgs),
     /// Look the system over: store, queues, clock, modes, and a running worker

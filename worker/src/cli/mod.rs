@@ -16,6 +16,7 @@ mod output;
 mod probe;
 mod queues;
 mod run;
+mod schedules;
 mod settings;
 mod show;
 mod signals;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use taskcore::broker::{Broker, BrokerError, Connection, Operate};
+use taskcore::broker::{Broker, BrokerError, Connection, Operate, Schedules};
 use taskcore::error_chain;
 use tokio::runtime::Builder;
 
@@ -14,6 +14,7 @@ use super::settings::Settings;
 pub(crate) struct Store {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) operate: Arc<dyn Operate>,
+    schedules: Option<Arc<dyn Schedules>>,
 }
 
 impl Store {
@@ -47,6 +48,13 @@ impl Store {
             broker: broker.name(),
             operation: "listing and changing stored jobs",
         };
-        Ok(Self { operate: connection.operate.ok_or(unsupported)?, broker })
+        let operate = connection.operate.ok_or(unsupported)?;
+        Ok(Self { operate, schedules: connection.schedules, broker })
+    }
+
+    /// Its schedules.
+    pub(crate) fn schedules(&self) -> Result<&Arc<dyn Schedules>, BrokerError> {
+        let (broker, operation) = (self.broker.name(), "schedules");
+        self.schedules.as_ref().ok_or(BrokerError::Unsupported { broker, operation })
     }
 }

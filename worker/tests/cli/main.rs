@@ -8,5 +8,6 @@ mod help;
 mod logs;
 mod operate;
 mod run;
+mod schedules;
 mod support;
 mod tasks;

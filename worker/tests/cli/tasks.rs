@@ -23,6 +23,10 @@ pub(crate) async fn judge(needed: u32, tried: Result<(), JobError>) -> String {
     format!("{needed} {}", tried.is_ok())
 }
 
+/// Runs by itself.
+#[register_task(crate = taskcore, name = "tidy", cron = "0 5 * * *", tz = "Europe/Berlin")]
+pub(crate) async fn tidy() {}
+
 #[register_task(crate = taskcore, name = "refuse", retries = 0)]
 pub(crate) async fn refuse(reason: String) -> Result<(), String> {
     Err(reason)

@@ -8,7 +8,8 @@ use sqlx::sqlite::SqliteRow;
 use taskcore::QueueName;
 use taskcore::broker::{
     Broker, BrokerError, Cancelled, Capabilities, ConnectError, Connection, Cursor, Delivery,
-    Depth, Enqueued, Extended, Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
+    Depth, Enqueued, Extended, Maintain, NewJob, NewSchedule, Receipt, Reserve, Settled,
+    Settlement, Upkeep,
 };
 
 use super::args::Args;
@@ -55,7 +56,7 @@ impl SqliteBroker {
         Ok(Arc::new(Self { store: Store::open(options).await? }))
     }
 
-    /// The three faces of this store.
+    /// The faces of this store.
     #[must_use]
     pub fn connection(self: &Arc<Self>) -> Connection {
         Connection::of(self.clone())
@@ -70,7 +71,20 @@ impl SqliteBroker {
         Ok(Arc::new(Self { store: self.store.duplicate().await? }))
     }
 
-    fn check_limits(batch: &[NewJob]) -> Result<(), Error> {
+    /// What no job could be made of is refused before it is due.
+    pub(super) fn check_templates(batch: &[NewSchedule]) -> Result<(), Error> {
+        let limit = Self::CAPABILITIES.max_envelope;
+        match batch.iter().find(|new| new.template.envelope.len() > limit) {
+            Some(NewSchedule { template, .. }) => Err(Error::Envelope {
+                task: template.task.to_string(),
+                bytes: template.envelope.len(),
+                limit,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_limits(batch: &[NewJob]) -> Result<(), Error> {
         let Capabilities { max_batch, max_envelope, .. } = Self::CAPABILITIES;
         if batch.len() > max_batch {
             return Err(Error::Batch { jobs: batch.len(), limit: max_batch });

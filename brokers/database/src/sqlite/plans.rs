@@ -12,7 +12,7 @@ use super::connection::{self, Connection};
 use super::filter::Query;
 use super::migrate;
 use super::options::SqliteOptions;
-use super::statements::{self as s, filters, inputs, unique};
+use super::statements::{self as s, filters, inputs, schedules, unique};
 
 /// A text of a statement, whatever kind of constant it is.
 trait Text {
@@ -43,7 +43,7 @@ macro_rules! named {
 
 /// Every statement that reads or writes tables of jobs.
 fn statements() -> Vec<Named> {
-    [of_jobs(), of_inputs(), of_keys()].into_iter().flatten().collect()
+    [of_jobs(), of_inputs(), of_keys(), of_schedules()].into_iter().flatten().collect()
 }
 
 fn of_jobs() -> Vec<Named> {
@@ -81,6 +81,14 @@ fn of_keys() -> Vec<Named> {
     }
 }
 
+fn of_schedules() -> Vec<Named> {
+    use schedules::*;
+    named! {
+        PUT_SCHEDULE SCHEDULE_STANDING SCHEDULE SCHEDULES SCHEDULES_DUE SCHEDULE_NEXT
+        FIRE_SCHEDULE HOLD_SCHEDULE DELETE_SCHEDULE
+    }
+}
+
 /// What a statement may walk over whole, and why.
 const ALLOWED: &[(&str, &str)] = &[
     // One row, by LIMIT 1 in the order of the key.
@@ -105,6 +113,8 @@ const ALLOWED: &[(&str, &str)] = &[
     ("COUNT_FAILED", "SCAN o USING COVERING INDEX hereafter_outcome_failed"),
     ("OLDEST_READY", "SCAN hereafter_ready"),
     ("PAUSED", "SCAN hereafter_paused"),
+    // Listing them is what it is for.
+    ("SCHEDULES", "SCAN hereafter_schedule USING INDEX sqlite_autoindex_hereafter_schedule_1"),
 ];
 
 async fn migrated() -> Connection {
@@ -183,6 +193,7 @@ fn every_statement_about_jobs_is_checked() {
         ["BEGIN", "COMMIT", "ROLLBACK", "PROBE", "SYNC", "NO_SYNC", "CHECKPOINT", "DATA_VERSION"];
     let of_inputs = include_str!("statements/inputs.rs");
     let of_keys = include_str!("statements/unique.rs");
+    let of_schedules = include_str!("statements/schedules.rs");
     let of_upkeep = include_str!("statements/upkeep.rs");
     let visible = |line: &'static str| {
         line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(in crate::sqlite) "))
@@ -191,6 +202,7 @@ fn every_statement_about_jobs_is_checked() {
         .lines()
         .chain(of_inputs.lines())
         .chain(of_keys.lines())
+        .chain(of_schedules.lines())
         .chain(of_upkeep.lines())
         .filter_map(visible)
         .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))

@@ -140,7 +140,7 @@ pub(super) fn queue(row: &SqliteRow) -> Result<QueueName, sqlx::Error> {
     })
 }
 
-fn priority(row: &SqliteRow) -> Result<Priority, sqlx::Error> {
+pub(super) fn priority(row: &SqliteRow) -> Result<Priority, sqlx::Error> {
     let value = integer(row, "priority")?;
     let clamped = value.clamp(Priority::MIN.value().into(), Priority::MAX.value().into());
     Ok(i8::try_from(clamped).ok().and_then(|value| Priority::new(value).ok()).unwrap_or_default())

@@ -8,6 +8,7 @@ use super::bulk::Bulk;
 mod file;
 pub(super) mod filters;
 pub(super) mod inputs;
+pub(super) mod schedules;
 pub(super) mod unique;
 mod upkeep;
 

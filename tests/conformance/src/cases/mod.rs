@@ -19,6 +19,7 @@ pub mod operate;
 pub mod reserve;
 pub mod results;
 pub mod schedule;
+pub mod schedules;
 pub mod settle;
 pub mod unique;
 pub mod unique_conflict;

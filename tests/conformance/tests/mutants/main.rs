@@ -207,6 +207,22 @@ caught! {
     naming_old_cancels_again_is_caught:
         StartsAtTheFirstCancel by
             cancelled::without_a_cursor_cancelled_answers_at_once_with_the_position_of_now [ONE];
+    starting_a_known_schedule_anew_is_caught:
+        RestartsSchedules by schedules::a_put_with_the_same_spec_keeps_what_is_there [ONE];
+    ticking_before_the_time_is_caught:
+        TicksEarly by schedules::a_schedule_is_due_from_its_tick_on [ONE];
+    letting_schedules_starve_is_caught:
+        TicksByName by schedules::the_longest_due_come_first_up_to_the_limit;
+    firing_a_tick_twice_is_caught:
+        FiresStale by schedules::a_repeated_firing_is_stale_and_stores_nothing [ONE];
+    firing_a_tick_twice_at_once_is_caught:
+        FiresInTwoSteps by schedules::of_firings_at_the_same_time_one_is_applied;
+    firing_what_is_paused_is_caught:
+        FiresPaused by schedules::a_firing_of_a_schedule_that_changed_is_stale;
+    losing_the_jobs_of_a_tick_is_caught:
+        LosesTicks by schedules::a_tick_becomes_its_jobs_and_the_schedule_moves_on [ONE];
+    ignoring_that_a_schedule_is_paused_is_caught:
+        IgnoresHold by schedules::a_paused_schedule_is_not_due_until_it_goes_on [ONE];
 }
 
 /// Runs a case against the sound broker, which must pass, and against the broken one.

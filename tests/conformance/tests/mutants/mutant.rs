@@ -1,6 +1,7 @@
 //! [`Mutant`]: the memory broker with one defect.
 
 mod inputs;
+mod schedules;
 mod unique;
 
 use std::collections::HashMap;

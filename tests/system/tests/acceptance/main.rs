@@ -7,6 +7,7 @@ mod akimbo;
 mod ddt;
 mod follow;
 mod marrow;
+mod schedules;
 mod taskit;
 mod unique;
 mod workflows;
