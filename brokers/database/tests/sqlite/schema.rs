@@ -102,7 +102,7 @@ async fn an_older_schema_is_brought_up_to_date_and_its_jobs_go_on() {
         assert_eq!(number(&mut raw, "SELECT max(seq) FROM hereafter_job").await, seq);
     }
     let broker = rig.open().await;
-    assert_eq!(number(&mut raw, "SELECT max(version) FROM hereafter_schema").await, 2);
+    assert_eq!(number(&mut raw, "SELECT max(version) FROM hereafter_schema").await, 3);
     assert_eq!(broker.replay(&JobFilter::default()).await.unwrap().len(), 1);
     let taken = take(&broker, 10).await;
     assert_eq!(taken.len(), 3);
