@@ -164,23 +164,20 @@ impl<'a> Graph<'a> {
         while let Some(visit) = left.pop() {
             match visit {
                 Visit::Enter(plan) => {
-                    let id = plan.options.id.unwrap_or_else(JobId::new);
-                    if let Some(job) = self.standing_in(plan, id)? {
+                    if let Some(job) = self.standing_in(plan)? {
                         self.follow(&plan.options, trace)?;
-                        added.insert(
-                            std::ptr::from_ref(plan),
-                            Input { owned: false, ..made_for(job) },
-                        );
+                        let input = Input { owned: false, ..made_for(job) };
+                        added.insert(std::ptr::from_ref(plan), input);
                         continue;
                     }
-                    left.push(Visit::Leave(plan, id));
+                    left.push(Visit::Leave(plan));
                     left.extend(calls_inside(plan).into_iter().rev().map(Visit::Enter));
                 }
-                Visit::Leave(plan, id) => {
+                Visit::Leave(plan) => {
                     let is_root = std::ptr::eq(plan, root);
                     let (due, place) =
                         if is_root { (due, place) } else { (Due::Now, Place::Input) };
-                    self.add_one(plan, id, due, trace, place, &added)?;
+                    let id = self.add_one(plan, due, trace, place, &added)?;
                     added.insert(std::ptr::from_ref(plan), made_for(id));
                 }
             }
@@ -190,12 +187,12 @@ impl<'a> Graph<'a> {
     }
 
     /// The job that is there in place of this call, if its unique key says so.
-    fn standing_in(&mut self, plan: &Plan, id: JobId) -> Result<Option<JobId>, DelayError> {
+    fn standing_in(&mut self, plan: &Plan) -> Result<Option<JobId>, DelayError> {
         if self.client.mode() == Mode::Eager {
             return Ok(None);
         }
-        let job = self.taken.job_or_take(plan, self.standing, id)?;
-        if let Some(job) = job {
+        let job = self.taken.job_or_take(plan, self.standing)?;
+        if let (Some(job), Some(id)) = (job, plan.options.id) {
             self.aliases.insert(id, job);
         }
         Ok(job)
@@ -204,12 +201,11 @@ impl<'a> Graph<'a> {
     fn add_one(
         &mut self,
         plan: &Plan,
-        id: JobId,
         due: Due,
         trace: &str,
         place: Place,
         added: &Added,
-    ) -> Result<(), DelayError> {
+    ) -> Result<JobId, DelayError> {
         let mut inputs = Inputs::default();
         let mut sources = BTreeMap::new();
         let jobs = Jobs { added, aliases: &self.aliases };
@@ -219,6 +215,7 @@ impl<'a> Graph<'a> {
         }
         let envelope = self.envelope(plan, sources, trace, place)?;
         let (task, options) = (plan.task.name, &plan.options);
+        let id = options.id.unwrap_or_else(JobId::new);
         self.jobs.push(NewJob {
             id,
             queue: options.queue.clone(),
@@ -231,11 +228,12 @@ impl<'a> Graph<'a> {
             with_next: false,
             envelope,
         });
-        self.taken.mark_added(plan);
+        self.taken.mark_added(plan, id);
         if self.client.mode() == Mode::Eager {
             self.made.push(Made::of(plan, id));
         }
-        self.follow(options, trace)
+        self.follow(options, trace)?;
+        Ok(id)
     }
 
     /// Adds the calls that follow a job that was added, or is there already.
@@ -314,7 +312,7 @@ impl Jobs<'_> {
 /// of the arguments. Where another job stands in for a call, those inside it are passed over.
 enum Visit<'p> {
     Enter(&'p Plan),
-    Leave(&'p Plan, JobId),
+    Leave(&'p Plan),
 }
 
 /// The calls that yield the arguments of a call; not those inside them.

@@ -26,17 +26,10 @@ struct Name {
 /// Unique keys of the jobs of one batch.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    jobs: HashMap<Name, Place>,
+    /// `None` until the job is added, after the calls inside it: none of these can reuse it.
+    jobs: HashMap<Name, Option<JobId>>,
     /// Whether a job of the store may stand in for one of the batch.
     pub(super) may_reuse: bool,
-}
-
-/// A job of the batch.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    job: JobId,
-    /// Not before the calls inside it: none of these can stand for it.
-    is_added: bool,
 }
 
 /// Each try learns of at least one more job, and one tells of all conflicts at once; more than
@@ -83,12 +76,11 @@ impl Standing {
 }
 
 impl Taken {
-    /// The job that a call comes to without a new one. `id` is the new one's, if there is none.
+    /// The job that a call comes to without a new one; else it takes its key.
     pub(super) fn job_or_take(
         &mut self,
         plan: &Plan,
         standing: &Standing,
-        id: JobId,
     ) -> Result<Option<JobId>, DelayError> {
         let Some(unique) = &plan.unique else { return Ok(None) };
         let name = Name::of(Cow::Borrowed(plan.task.name), unique);
@@ -98,12 +90,10 @@ impl Taken {
         self.may_reuse |= unique.on_conflict == OnConflict::Reuse;
         match self.jobs.get(&name) {
             None => {
-                self.jobs.insert(name, Place { job: id, is_added: false });
+                self.jobs.insert(name, None);
                 Ok(None)
             }
-            Some(Place { job, is_added: true }) if unique.on_conflict == OnConflict::Reuse => {
-                Ok(Some(*job))
-            }
+            Some(Some(job)) if unique.on_conflict == OnConflict::Reuse => Ok(Some(*job)),
             Some(_) => {
                 let task = plan.task.name.to_owned();
                 let remedy = match unique.on_conflict {
@@ -124,10 +114,9 @@ impl Taken {
 
 impl Taken {
     /// From now on, the job of this call can stand in for others.
-    pub(super) fn mark_added(&mut self, plan: &Plan) {
-        let Some(unique) = &plan.unique else { return };
-        if let Some(place) = self.jobs.get_mut(&Name::of(Cow::Borrowed(plan.task.name), unique)) {
-            place.is_added = true;
+    pub(super) fn mark_added(&mut self, plan: &Plan, id: JobId) {
+        if let Some(unique) = &plan.unique {
+            self.jobs.insert(Name::of(Cow::Borrowed(plan.task.name), unique), Some(id));
         }
     }
 }

@@ -212,6 +212,24 @@ on_each_broker! {
         assert_eq!(second.await.as_deref(), Ok("small a + small b"));
     }
 
+    async fn what_follows_a_call_follows_the_job_that_is_there_in_its_place(world: World) {
+        let first = shrink("cat").unique("cat").delay().await.unwrap();
+        let again = shrink("cat").unique("cat").on_conflict(OnConflict::Reuse);
+        let again = again.then(|small| join(gather([small]))).delay().await.unwrap();
+        assert_eq!(again.id(), first.id());
+        assert_eq!(world.jobs().await.len(), 2);
+        assert_eq!(world.drain().await.done, 2);
+        assert_eq!(world.journal.lines(), ["cat"]);
+    }
+
+    async fn a_call_cannot_stand_for_one_that_is_inside_of_it(world: World) {
+        let call = |name| shrink(name).unique("cat").on_conflict(OnConflict::Reuse);
+        let outer = shrink(call("inner")).unique("cat").on_conflict(OnConflict::Reuse);
+        let error = outer.delay().await.unwrap_err().to_string();
+        assert!(error.ends_with("inside of it or around it: leave one of them out"), "{error}");
+        assert!(world.jobs().await.is_empty());
+    }
+
     async fn one_key_twice_in_one_batch_is_refused_unless_it_is_reused(world: World) {
         let call = || shrink("cat").unique("cat");
         let error = world.client.delay_all([call(), call()]).await.unwrap_err().to_string();
