@@ -59,7 +59,7 @@ pub enum FailureKind {
     Envelope,
     /// The task's result has no encoded form, or is too large.
     Result,
-    /// A job that it needed the result of has none.
+    /// A job that it needed the result of has none, or the one that it was continued by.
     Input,
 }
 
@@ -139,6 +139,13 @@ impl Failure {
             causes: Vec::new(),
             permanent: false,
         }
+    }
+
+    /// The failure of a job whose continuation has no result, for brokers. `attempt` is the one
+    /// that it was continued in, from 1.
+    #[must_use]
+    pub fn of_continuation(job: JobId, task: String, attempt: u32, by: &JobError) -> Self {
+        Self { attempt: attempt.max(1), ..Self::of_input(job, task, by) }
     }
 
     /// A failure of the running task.
@@ -445,6 +452,12 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
 
 fn write_failure(f: &mut fmt::Formatter<'_>, failure: &Failure, verb: &str) -> fmt::Result {
     let Failure { task, job, attempt, .. } = failure;
+    if failure.kind == FailureKind::Input && *attempt > 0 {
+        return write!(
+            f,
+            "task `{task}` (job {job}, attempt {attempt}) was continued by a job without a result: {failure}"
+        );
+    }
     if failure.kind == FailureKind::Input {
         return write!(f, "task `{task}` did not run (job {job}), because of an input: {failure}");
     }

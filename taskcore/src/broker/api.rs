@@ -46,6 +46,9 @@ use crate::queue::QueueName;
 ///   as an input is done, cancelled, expired or deleted: a failed one may be replayed, and reads
 ///   its inputs again. This holds for [`Keep::Nothing`](super::Keep::Nothing) as well, result
 ///   included.
+/// - **Continuation.** A job that is continued by another has that one as an input that it needs and
+///   owns, beside those it had. Once that one is done, it is done with the same result, in the same
+///   step; if that one ends otherwise, it fails as for any input, with an attempt that is not 0.
 ///
 /// The states of a job and what moves it between them:
 ///
@@ -64,6 +67,8 @@ use crate::queue::QueueName;
 /// | running | verdict retry | scheduled | attempt + 1 |
 /// | running | verdict failed | failed | attempt + 1 |
 /// | running | verdict release | ready | |
+/// | running | verdict continued | blocked | |
+/// | blocked | the job that continues it is done | done, with its result | |
 /// | running | verdict cancelled | cancelled | |
 /// | running | lease ended | ready | losses + 1; recoveries + 1 if begun |
 /// | running | lease ended, recoveries at the limit | failed (lost) | |

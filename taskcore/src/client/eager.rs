@@ -10,17 +10,19 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Client;
-use super::graph::{Graph, Made};
+use super::graph::{Graph, Made, Root};
 use crate::broker::{Due, JobState, Lookup, NewJob, Outcome};
 use crate::context::{Context, ContextParts};
+use crate::continuation::Continuation;
 use crate::envelope::Envelope;
-use crate::error::{DelayError, Failure, FailureKind};
+use crate::error::{DelayError, Failure, FailureKind, JobError};
+use crate::handle::HandleSource;
 use crate::id::JobId;
 use crate::panic::panic_message;
 use crate::payload::Payload;
 use crate::scope::{self, Scope};
 use crate::source::NoArgument;
-use crate::task::{Completion, Frame, Raised, Run};
+use crate::task::{Completion, Frame, Raised, Run, Yielded};
 use crate::trace::TraceParent;
 
 /// Runs the jobs of an expression as a worker would, each after its inputs, arguments and
@@ -98,7 +100,56 @@ async fn run_one(
         })),
         Err(panic) => Ended::Panicked(panic_message(&*panic)),
     };
-    Ok(outcome(&context, ended))
+    match ended {
+        Ended::Returned(Ok(Yielded::Continued(by))) => follow(client, &context, by).await,
+        Ended::Returned(Ok(Yielded::Result(result))) => Ok(outcome_of(&context, Ok(result))),
+        Ended::Returned(Err(raised)) => {
+            Ok(outcome_of(&context, Err(Failure::of_raised(&context, raised))))
+        }
+        Ended::Panicked(message) => {
+            Ok(outcome_of(&context, Err(Failure::of_panic(&context, message))))
+        }
+        Ended::TimedOut(timeout) => {
+            let timeout = humantime::format_duration(timeout);
+            let message = format!("the attempt ran past its time-out of {timeout}");
+            let failure = Failure::new(&context, FailureKind::Timeout, message);
+            Ok(outcome_of(&context, Err(failure)))
+        }
+    }
+}
+
+/// Runs what continues a job; the job ends as that does.
+async fn follow(
+    client: &Client,
+    context: &Context,
+    by: Continuation,
+) -> Result<Outcome, DelayError> {
+    let mut graph = Graph::new(client);
+    let (by, handle) = match by.0 {
+        Root::Plan(plan) => (graph.add(&plan, Due::Now)?.id, None),
+        Root::Job(job, handle, options) => {
+            graph.follow(&options, &context.trace().to_string())?;
+            (job, Some(handle))
+        }
+    };
+    let mut found = Box::pin(run_all(client, graph)).await?;
+    let lookup = match (found.remove(&by), handle) {
+        (Some(lookup), _) => lookup,
+        (None, Some(HandleSource::Known(lookup))) => *lookup,
+        (None, _) => client.wait_for(by).await.unwrap_or(Lookup::Unknown),
+    };
+    let ended = match lookup {
+        Lookup::Final(outcome) => match outcome.error() {
+            None => Ok(outcome.result),
+            Some(error) => Err(error),
+        },
+        _ => Err(JobError::unknown(by)),
+    };
+    let failed = |error| {
+        let task = context.task().to_owned();
+        Failure::of_continuation(context.id(), task, context.attempt(), &error)
+    };
+    Ok(outcome_of(context, ended.map_err(failed)))
 }
 
 fn context(client: &Client, made: &Made, timeout: Option<Duration>) -> Context {
@@ -160,20 +211,6 @@ async fn within(
         context.cancellation().cancel();
         Ended::TimedOut(timeout)
     })
-}
-
-fn outcome(context: &Context, ended: Ended) -> Outcome {
-    let ended = match ended {
-        Ended::Returned(Ok(result)) => Ok(result),
-        Ended::Returned(Err(raised)) => Err(Failure::of_raised(context, raised)),
-        Ended::Panicked(message) => Err(Failure::of_panic(context, message)),
-        Ended::TimedOut(timeout) => {
-            let timeout = humantime::format_duration(timeout);
-            let message = format!("the attempt ran past its time-out of {timeout}");
-            Err(Failure::new(context, FailureKind::Timeout, message))
-        }
-    };
-    outcome_of(context, ended)
 }
 
 fn outcome_of(context: &Context, ended: Result<Option<Payload>, Failure>) -> Outcome {

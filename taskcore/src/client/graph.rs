@@ -12,10 +12,10 @@ use crate::call::Call;
 use crate::envelope::Envelope;
 use crate::error::{DelayError, JobError};
 use crate::follow::did_not_fail;
-use crate::handle::{Handle, HandleSource};
+use crate::handle::HandleSource;
 use crate::id::JobId;
 use crate::options::CallOptions;
-use crate::payload::Payload;
+use crate::payload::{CodecError, Payload};
 use crate::plan::{ArgsPlan, Plan, Planned};
 use crate::source::Source;
 use crate::state::StateMap;
@@ -23,27 +23,33 @@ use crate::task::TaskDescriptor;
 use crate::trace::TraceParent;
 
 /// A call at the root of an expression.
-pub(super) enum Top<T> {
+#[derive(Debug)]
+pub(crate) enum Root {
     /// A job is to be made.
-    Plan(Plan),
-    /// It was made of this handle. Its options hold what follows the job.
-    Job(Handle<T>, CallOptions),
+    Plan(Box<Plan>),
+    /// It was made of the handle of this job. Its options hold what follows the job.
+    Job(JobId, HandleSource, CallOptions),
 }
 
-/// The plan of a call at the root: a gather is a job of its own there.
-pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
-    let encode = |source| DelayError::Encode { task: call.task().name.to_owned(), source };
-    Ok(match call.planned().map_err(encode)? {
-        Planned::Call(plan) => Top::Plan(*plan),
-        Planned::Job(job, source) => {
-            Top::Job(Handle::of_source(job, source), call.caller().options.clone())
-        }
-        gathered => {
-            let mut args = ArgsPlan::new();
-            args.add_input(GATHER_PARAM, gathered);
-            Top::Plan(call.caller().plan(args))
-        }
-    })
+impl Root {
+    /// The plan of this call: a gather is a job of its own here.
+    pub(crate) fn of<T, R, P>(call: &Call<T, R, P>) -> Result<Self, CodecError> {
+        Ok(match call.planned()? {
+            Planned::Call(plan) => Self::Plan(plan),
+            Planned::Job(job, source) => Self::Job(job, source, call.caller().options.clone()),
+            gathered => {
+                let mut args = ArgsPlan::new();
+                args.add_input(GATHER_PARAM, gathered);
+                Self::Plan(Box::new(call.caller().plan(args)))
+            }
+        })
+    }
+}
+
+/// [`Root::of`] a call that is to be delayed.
+pub(super) fn root<T, R, P>(call: &Call<T, R, P>) -> Result<Root, DelayError> {
+    let task = call.task().name;
+    Root::of(call).map_err(|source| DelayError::Encode { task: task.to_owned(), source })
 }
 
 /// The jobs of one expression, or of several, each after its inputs.

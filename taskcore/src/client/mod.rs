@@ -19,9 +19,10 @@ pub use mode::{InvalidMode, Mode, Switch};
 
 use crate::broker::{
     BrokerError, CancelOutcome, CancelScope, Connection, Due, Guarded, JobFilter, JobRecord,
-    Lookup, Operate, ResultStore,
+    Lookup, NewJob, Operate, ResultStore,
 };
 use crate::call::Call;
+use crate::continuation::Continuation;
 use crate::error::{DelayError, JobError};
 use crate::handle::Handle;
 use crate::id::JobId;
@@ -29,7 +30,9 @@ use crate::options::CallOptions;
 use crate::scope;
 use crate::trace::TraceParent;
 use enqueuer::Enqueuer;
-use graph::{Graph, Made, Top, top};
+use graph::{Graph, Made, root};
+
+pub(crate) use graph::Root;
 use waiter::Waiters;
 
 /// What applications delay calls through. A clone shares it.
@@ -96,6 +99,15 @@ impl ClientBuilder {
         };
         Client { shared: Arc::new(shared) }
     }
+}
+
+/// What continues a job, ready to be stored; see [`Client::continuing`].
+#[derive(Debug)]
+pub struct Continued {
+    /// The jobs to store.
+    pub jobs: Vec<NewJob>,
+    /// The job that the other one ends as.
+    pub by: JobId,
 }
 
 /// Jobs in one look-up.
@@ -196,11 +208,11 @@ impl Client {
         let mut graph = Graph::new(self);
         let mut handles = Vec::with_capacity(calls.len());
         for call in &calls {
-            handles.push(match top(call)? {
-                Top::Plan(plan) => self.handle_of(&graph.add(&plan, Due::Now)?, &plan.options),
-                Top::Job(handle, options) => {
+            handles.push(match root(call)? {
+                Root::Plan(plan) => self.handle_of(&graph.add(&plan, Due::Now)?, &plan.options),
+                Root::Job(job, source, options) => {
                     graph.follow(&options, &self.trace())?;
-                    handle
+                    Handle::of_source(job, source)
                 }
             });
         }
@@ -220,12 +232,12 @@ impl Client {
         R: Send + 'static,
         P: 'static,
     {
-        let plan = match top(&call)? {
-            Top::Plan(plan) => plan,
-            Top::Job(handle, options) => {
+        let plan = match root(&call)? {
+            Root::Plan(plan) => plan,
+            Root::Job(job, source, options) => {
                 drop(call);
                 self.follow(&options).await?;
-                return Ok(handle);
+                return Ok(Handle::of_source(job, source));
             }
         };
         // The call is `Send`, but not `Sync`.
@@ -244,6 +256,24 @@ impl Client {
         drop(plan);
         self.store_graph(graph).await?;
         Ok(handle)
+    }
+
+    /// The jobs that continue a job, and which of them, or of those that are there, it ends as;
+    /// for whoever runs tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`DelayError`] as for [`Call::delay`].
+    pub fn continuing(&self, by: Continuation) -> Result<Continued, DelayError> {
+        let mut graph = Graph::new(self);
+        let by = match by.0 {
+            Root::Plan(plan) => graph.add(&plan, Due::Now)?.id,
+            Root::Job(job, _, options) => {
+                graph.follow(&options, &self.trace())?;
+                job
+            }
+        };
+        Ok(Continued { jobs: graph.into_jobs()?, by })
     }
 
     /// Stores what follows a job that is there.
