@@ -57,7 +57,7 @@ pub enum FailureKind {
     Arguments,
     /// The stored bytes are not a job of ours.
     Envelope,
-    /// The task's result has no encoded form, or is too large.
+    /// The task's result has no encoded form, is too large, or is a job that needs this one.
     Result,
     /// A job that it needed the result of has none, or the one that it was continued by.
     Input,
@@ -146,6 +146,26 @@ impl Failure {
     #[must_use]
     pub fn of_continuation(job: JobId, task: String, attempt: u32, by: &JobError) -> Self {
         Self { attempt: attempt.max(1), ..Self::of_input(job, task, by) }
+    }
+
+    /// The failure of a job that was to be continued by one that needs it, for brokers: each would
+    /// wait for the other. `attempt` is the one that ended so, from 1.
+    #[must_use]
+    pub fn of_cycle(job: JobId, task: String, attempt: u32, by: JobId) -> Self {
+        let message = if job == by {
+            "the task returned the handle of its own job, which cannot wait for itself".to_owned()
+        } else {
+            format!(
+                "the task returned job {by}, which needs the result of this one: each would wait \
+                 for the other"
+            )
+        };
+        Self {
+            kind: FailureKind::Result,
+            attempt: attempt.max(1),
+            message,
+            ..Self::of_input(job, task, &JobError::unknown(by))
+        }
     }
 
     /// A failure of the running task.
