@@ -196,13 +196,7 @@ impl State {
         Settled::Applied
     }
 
-    pub(crate) fn complete(
-        &mut self,
-        id: JobId,
-        result: Option<Payload>,
-        keep: Keep,
-        now_ms: i64,
-    ) {
+    pub(crate) fn complete(&mut self, id: JobId, result: Option<Payload>, keep: Keep, now_ms: i64) {
         let keep = match keep {
             Keep::For(span) => span,
             Keep::Nothing if self.job(id).dependants.is_empty() => return self.forget(id, now_ms),
