@@ -22,23 +22,32 @@ impl Write for Enqueue {
     type Answer = Vec<Enqueued>;
 
     async fn apply(&mut self, session: &mut Session) -> Result<Vec<Enqueued>, sqlx::Error> {
-        let Some(seqs) = insert(session, &self.0).await? else {
+        let Some(seqs) = store(session, &self.0).await? else {
             return Ok(vec![Enqueued::Duplicate; self.0.len()]);
         };
-        let has_inputs = self.0.iter().any(|job| !job.inputs.is_empty());
-        if has_inputs {
-            let links = Links::write(session, &self.0, seqs).await?;
-            distribute(session, &self.0, &seqs, &UNBLOCKED).await?;
-            links.fail_broken(session).await?;
-        } else {
-            distribute(session, &self.0, &seqs, &ALL).await?;
-        }
-        session.has_news = true;
         if seqs.count == self.0.len() {
             return Ok(vec![Enqueued::Stored; self.0.len()]);
         }
         tell_apart(session, &self.0, &seqs).await
     }
+}
+
+/// Stores what of these jobs is not there yet; `None` if all were.
+pub(super) async fn store(
+    session: &mut Session,
+    jobs: &[NewJob],
+) -> Result<Option<Seqs>, sqlx::Error> {
+    let Some(seqs) = insert(session, jobs).await? else { return Ok(None) };
+    let has_inputs = jobs.iter().any(|job| !job.inputs.is_empty());
+    if has_inputs {
+        let links = Links::write(session, jobs, seqs).await?;
+        distribute(session, jobs, &seqs, &UNBLOCKED).await?;
+        links.fail_broken(session).await?;
+    } else {
+        distribute(session, jobs, &seqs, &ALL).await?;
+    }
+    session.has_news = true;
+    Ok(Some(seqs))
 }
 
 /// The numbers that the stored jobs of a batch got, in the order of the batch. Jobs that were

@@ -12,7 +12,7 @@ use super::connection::{self, Connection};
 use super::filter::Query;
 use super::migrate;
 use super::options::SqliteOptions;
-use super::statements::{self as s, filters, inputs};
+use super::statements::{self as s, continued, filters, inputs};
 
 /// A text of a statement, whatever kind of constant it is.
 trait Text {
@@ -43,7 +43,7 @@ macro_rules! named {
 
 /// Every statement that reads or writes tables of jobs.
 fn statements() -> Vec<Named> {
-    [of_jobs(), of_inputs()].into_iter().flatten().collect()
+    [of_jobs(), of_inputs(), of_continued()].into_iter().flatten().collect()
 }
 
 fn of_jobs() -> Vec<Named> {
@@ -70,6 +70,14 @@ fn of_inputs() -> Vec<Named> {
         HAS_EDGES STORED LINK UNKNOWN BLOCK BLOCK_FOR_UNKNOWN BROKEN BROKEN_INPUTS
         EDGES FALLEN AFFECTED CAUSES BREAK COUNT UNBLOCK KEPT_FOR UNLINK UNLINK_DELETED
         UNWANTED OWNED SHARED MENDED REVIVE BLOCK_AGAIN UNENDED
+    }
+}
+
+fn of_continued() -> Vec<Named> {
+    use continued::*;
+    named! {
+        CONTINUE CYCLES CONTINUED BLOCK_CONTINUED STARTED COMPLETED COMPLETE KEPT_FOR_CONTINUED
+        UNCONTINUE UNCONTINUE_DELETED
     }
 }
 
@@ -113,8 +121,15 @@ async fn plan(sql: &mut Connection, text: &str) -> Vec<String> {
 fn walks(plan: &[String]) -> impl Iterator<Item = &String> {
     plan.iter().filter(|step| {
         let is_input = ["CONSTANT", "asked", "json_each"].iter().any(|input| step.contains(input))
-            || ["SCAN input", "SCAN fallen", "SCAN mended", "SCAN unwanted"]
-                .contains(&step.as_str());
+            || [
+                "SCAN input",
+                "SCAN fallen",
+                "SCAN mended",
+                "SCAN unwanted",
+                "SCAN needed",
+                "SCAN completed",
+            ]
+            .contains(&step.as_str());
         (step.starts_with("SCAN") && !is_input) || step.starts_with("USE TEMP B-TREE FOR ORDER")
     })
 }
@@ -171,6 +186,7 @@ fn every_statement_about_jobs_is_checked() {
     let of_transactions =
         ["BEGIN", "COMMIT", "ROLLBACK", "PROBE", "SYNC", "NO_SYNC", "CHECKPOINT", "DATA_VERSION"];
     let of_inputs = include_str!("statements/inputs.rs");
+    let of_continued = include_str!("statements/continued.rs");
     let of_upkeep = include_str!("statements/upkeep.rs");
     let visible = |line: &'static str| {
         line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(in crate::sqlite) "))
@@ -178,6 +194,7 @@ fn every_statement_about_jobs_is_checked() {
     let written: BTreeSet<_> = source
         .lines()
         .chain(of_inputs.lines())
+        .chain(of_continued.lines())
         .chain(of_upkeep.lines())
         .filter_map(visible)
         .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))

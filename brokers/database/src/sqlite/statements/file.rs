@@ -42,7 +42,8 @@ pub(in crate::sqlite) const SCHEMA_APPLIED: &str =
 pub(in crate::sqlite) const APPLICATION_ID: &str = "PRAGMA application_id = 0x48524654";
 
 /// The migrations, in order; a released one is never changed.
-pub(in crate::sqlite) const MIGRATIONS: [&str; 2] = [
+pub(in crate::sqlite) const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_inputs.sql"),
+    include_str!("../../../migrations/sqlite/0003_continued.sql"),
 ];
