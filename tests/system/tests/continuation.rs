@@ -162,7 +162,7 @@ async fn an_eager_client_goes_on_to_the_end() {
     let client = Client::eager();
     let nested = add(collatz(6, 0), double_later(3)).delay_on(&client).await.unwrap();
     assert_eq!(nested.await, Ok(14));
-    assert_eq!(count_down(200, None).delay_on(&client).await.unwrap().await, Ok(0));
+    assert_eq!(count_down(2_000, None).delay_on(&client).await.unwrap().await, Ok(0));
     let failed = count_down(9, Some(4)).delay_on(&client).await.unwrap().await.unwrap_err();
     assert!(failed.failure().unwrap().message.contains("4 is no good"), "{failed}");
     assert_eq!(both(1, 2).delay_on(&client).await.unwrap().await, Ok(vec![1, 2]));
