@@ -4,6 +4,7 @@
 //! the raw driver and nothing else; runs of ours and of the floor alternate, each in a process
 //! and a file of its own, and the ratio of the medians is what counts.
 
+mod fan_in;
 mod floor;
 mod idle;
 mod ours;
@@ -18,16 +19,16 @@ use clap::{Parser, Subcommand};
 /// Measures enqueueing and draining on SQLite, beside a raw sqlx loop.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Jobs of one run.
-    #[arg(long, default_value_t = 100_000)]
-    jobs: u64,
+    /// Jobs of one run; 100,000 by default, and 10,000 for `fan-in`.
+    #[arg(long, global = true)]
+    jobs: Option<u64>,
     /// Runs of each side.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, global = true, default_value_t = 5)]
     runs: usize,
     /// One short run of each side: does it work at all?
-    #[arg(long)]
+    #[arg(long, global = true)]
     quick: bool,
-    /// `idle`, or one side of one run, which this program uses itself.
+    /// `fan-in`, `idle`, or one side of one run, which this program uses itself.
     #[command(subcommand)]
     side: Option<Side>,
 }
@@ -41,8 +42,31 @@ enum Side {
     FloorEnqueue { path: String, jobs: u64 },
     /// Claims, runs nothing, and moves the rows to a finished table through the driver.
     FloorDrain { path: String },
+    /// Stores one job that needs all the others.
+    FanInEnqueue { path: String, jobs: u64 },
+    /// Stores as many that nobody waits for.
+    PlainEnqueue { path: String, jobs: u64 },
+    /// Measures jobs that another one waits for, beside jobs that nobody waits for.
+    FanIn,
     /// Measures an idle worker: how soon it starts a job, and what it costs meanwhile.
     Idle,
+}
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    /// `None` is as many as the benchmark has by default.
+    jobs: Option<u64>,
+    runs: usize,
+}
+
+impl Options {
+    fn scale(&self) -> Scale {
+        match self.quick {
+            true => Scale { jobs: Some(5_000), runs: 1 },
+            false => Scale { jobs: self.jobs, runs: self.runs.max(1) },
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -53,8 +77,9 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let done = match options.side.clone() {
         Some(Side::Idle) => idle::measure(),
+        Some(Side::FanIn) => fan_in::measure(options.scale()),
         Some(side) => run_side(side),
-        None => compare(&options),
+        None => compare(options.scale()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,7 +97,9 @@ fn run_side(side: Side) -> anyhow::Result<()> {
             Side::OursEnqueue { path, jobs } => ours::enqueue(&path, jobs).await,
             Side::FloorEnqueue { path, jobs } => floor::enqueue(&path, jobs).await,
             Side::FloorDrain { path } => floor::drain(&path).await,
-            Side::Idle => unreachable!("measured by processes, not on this runtime"),
+            Side::FanInEnqueue { path, jobs } => fan_in::enqueue(&path, jobs).await,
+            Side::PlainEnqueue { path, jobs } => fan_in::enqueue_plain(&path, jobs).await,
+            Side::Idle | Side::FanIn => unreachable!("measured by processes, not on this runtime"),
         }
     })
 }
@@ -84,8 +111,11 @@ struct Figures {
     drain: Vec<f64>,
 }
 
-fn compare(options: &Options) -> anyhow::Result<()> {
-    let (jobs, runs) = if options.quick { (5_000, 1) } else { (options.jobs, options.runs) };
+/// Jobs of one run, unless told otherwise.
+const JOBS: u64 = 100_000;
+
+fn compare(scale: Scale) -> anyhow::Result<()> {
+    let (jobs, runs) = (scale.jobs.unwrap_or(JOBS), scale.runs);
     let (mut ours, mut floor) = (Figures::default(), Figures::default());
     for run in 1..=runs {
         let folder = tempfile::tempdir()?;

@@ -43,6 +43,11 @@ pub(crate) enum Form<T> {
 
 /// What yields an argument.
 pub(crate) trait Later<T>: Send {
+    /// How many calls lie in one another, this one counted.
+    fn depth(&self) -> u32 {
+        0
+    }
+
     /// How a job gets it.
     fn plan(&self) -> Result<Planned, CodecError>;
 
@@ -54,6 +59,14 @@ pub(crate) trait Later<T>: Send {
 }
 
 impl<T> Arg<T> {
+    /// How many calls lie in one another there.
+    pub(crate) fn depth(&self) -> u32 {
+        match &self.form {
+            Form::Value(_) => 0,
+            Form::Later(later) => later.depth(),
+        }
+    }
+
     fn value(value: T) -> Self {
         Self { form: Form::Value(value) }
     }
@@ -153,6 +166,10 @@ where
     R: Send + 'static,
     P: Place,
 {
+    fn depth(&self) -> u32 {
+        self.nesting()
+    }
+
     fn plan(&self) -> Result<Planned, CodecError> {
         self.planned()
     }
@@ -170,6 +187,10 @@ where
 pub(crate) struct Tolerant<C>(pub(crate) C);
 
 impl<T: Send + 'static, C: Later<T> + 'static> Later<Result<T, JobError>> for Tolerant<C> {
+    fn depth(&self) -> u32 {
+        self.0.depth()
+    }
+
     fn plan(&self) -> Result<Planned, CodecError> {
         Ok(Planned::Try(Box::new(self.0.plan()?)))
     }

@@ -37,6 +37,10 @@ pub trait Slots: Send + 'static {
     #[doc(hidden)]
     fn plan(&self, names: &[&'static str], plan: &mut ArgsPlan) -> Result<(), CodecError>;
 
+    /// How many calls lie in one another in the deepest argument.
+    #[doc(hidden)]
+    fn depth(&self) -> u32;
+
     /// Whether every value is here.
     #[doc(hidden)]
     fn are_here(&self) -> bool;
@@ -55,6 +59,10 @@ impl Slots for () {
 
     fn plan(&self, _: &[&'static str], _: &mut ArgsPlan) -> Result<(), CodecError> {
         Ok(())
+    }
+
+    fn depth(&self) -> u32 {
+        0
     }
 
     fn are_here(&self) -> bool {
@@ -84,6 +92,10 @@ impl<T: Send + 'static, Rest: Slots> Slots for (Slot<T>, Rest) {
             Form::Later(later) => plan.add_input(name, later.plan()?),
         }
         rest.plan(names, plan)
+    }
+
+    fn depth(&self) -> u32 {
+        self.0.arg.depth().max(self.1.depth())
     }
 
     fn are_here(&self) -> bool {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::args::Slots;
 use crate::bound::{Bound, BoundAsync, BoundPlain, Caller, Erased, judge_direct};
 use crate::broker::Due;
 use crate::client::Client;
@@ -25,7 +26,7 @@ use crate::plan::{ArgsPlan, Planned};
 use crate::queue::{Priority, QueueName};
 use crate::retry::Backoff;
 use crate::state::StateMap;
-use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor};
+use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
 
 /// A task bound to arguments, not sent anywhere yet.
 ///
@@ -51,6 +52,8 @@ pub struct Call<T, R = Result<T, JobError>, P = Awaited> {
 struct Inner<T, R> {
     task: &'static TaskDescriptor,
     run: RunHere<R>,
+    /// How many calls lie in one another, this one counted.
+    nesting: u32,
     /// Sorts what a direct run yields, for a call around this one.
     judge: fn(R) -> Result<T, JobError>,
     states: StateMap,
@@ -63,33 +66,39 @@ enum RunHere<R> {
     Over,
 }
 
+/// The call of a task, whose arguments are of these kinds.
+type TaskCall<F, Kinds, P> =
+    Call<<F as TaskFn>::Output, Direct<Kinds, <F as TaskFn>::Output, <F as TaskFn>::Return>, P>;
+
 /// Binds an async task; for generated code.
 #[doc(hidden)]
-pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(
-    slots: F::Slots,
-) -> Call<F::Output, Direct<Kinds, F::Output, F::Return>, Awaited> {
+pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(slots: F::Slots) -> TaskCall<F, Kinds, Awaited> {
+    let nesting = slots.depth() + 1;
     let bound = Box::new(BoundAsync::<F, Kinds>::new(slots));
-    Call::bind(F::descriptor(), bound, judge_direct::<F, Kinds>)
+    Call::bind(F::descriptor(), nesting, bound, judge_direct::<F, Kinds>)
 }
 
 /// Binds a plain task; for generated code.
 #[doc(hidden)]
 pub fn bind_plain<F: PlainTaskFn, Kinds: ArgKinds>(
     slots: F::Slots,
-) -> Call<F::Output, Direct<Kinds, F::Output, F::Return>, PlaceOf<Kinds>> {
+) -> TaskCall<F, Kinds, PlaceOf<Kinds>> {
+    let nesting = slots.depth() + 1;
     let bound = Box::new(BoundPlain::<F, Kinds>::new(slots));
-    Call::bind(F::descriptor(), bound, judge_direct::<F, Kinds>)
+    Call::bind(F::descriptor(), nesting, bound, judge_direct::<F, Kinds>)
 }
 
 impl<T, R, P> Call<T, R, P> {
     pub(crate) fn bind(
         task: &'static TaskDescriptor,
+        nesting: u32,
         bound: Box<dyn Bound<R>>,
         judge: fn(R) -> Result<T, JobError>,
     ) -> Self {
         let inner = Inner {
             task,
             run: RunHere::Bound(bound),
+            nesting,
             judge,
             states: StateMap::default(),
             options: CallOptions::of_task(&task.options),
@@ -124,6 +133,11 @@ impl<T, R, P> Call<T, R, P> {
     pub(crate) fn caller(&self) -> Caller<'_> {
         let Inner { task, options, states, .. } = &*self.inner;
         Caller { task, options, states }
+    }
+
+    /// How many calls lie in one another, this one counted.
+    pub(crate) fn nesting(&self) -> u32 {
+        self.inner.nesting
     }
 
     /// How the call would be stored.
@@ -287,7 +301,8 @@ impl<T, R, P> Call<T, R, P> {
         P: Place,
     {
         let (options, states) = (self.inner.options.clone(), self.inner.states.clone());
-        let mut erased = Call::bind(self.inner.task, Box::new(Erased(self)), |answer| answer);
+        let (task, nesting) = (self.inner.task, self.inner.nesting);
+        let mut erased = Call::bind(task, nesting, Box::new(Erased(self)), |answer| answer);
         erased.inner.options = options;
         erased.inner.states = states;
         erased

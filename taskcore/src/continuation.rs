@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::bound::on_blocking_pool;
 use crate::call::Call;
 use crate::client::Root;
-use crate::error::JobError;
+use crate::error::{DelayError, JobError};
 use crate::handle::Handle;
 use crate::kind::Place;
 use crate::payload::{Codec, CodecError, Json};
@@ -24,7 +24,7 @@ pub trait Continue: Send + 'static {
 
     /// How a job goes on.
     #[doc(hidden)]
-    fn into_continuation(self) -> Result<Continuation, CodecError>;
+    fn into_continuation(self) -> Result<Continuation, DelayError>;
 
     /// Goes on here.
     #[doc(hidden)]
@@ -44,7 +44,7 @@ where
 {
     type Output = T;
 
-    fn into_continuation(self) -> Result<Continuation, CodecError> {
+    fn into_continuation(self) -> Result<Continuation, DelayError> {
         Root::of(&self).map(Continuation)
     }
 
@@ -56,7 +56,7 @@ where
 impl<T: DeserializeOwned + Send + 'static> Continue for Handle<T> {
     type Output = T;
 
-    fn into_continuation(self) -> Result<Continuation, CodecError> {
+    fn into_continuation(self) -> Result<Continuation, DelayError> {
         Root::of(&Call::from(self)).map(Continuation)
     }
 
@@ -103,5 +103,5 @@ pub fn prepare_plain_step<F: PlainStepFn>(args: &[u8], frame: Frame) -> Result<R
 
 fn complete(next: Result<impl Continue, Raised>) -> Completion {
     let continuation = next?.into_continuation();
-    continuation.map(Yielded::Continued).map_err(|error| Raised::unencodable_call(&error))
+    continuation.map(Yielded::Continued).map_err(Raised::undelayable)
 }

@@ -381,6 +381,19 @@ pub enum DelayError {
         /// How many the broker takes at once.
         limit: usize,
     },
+    /// Calls lie in one another deeper than the stack allows for.
+    #[error(
+        "cannot delay task `{task}`: calls are nested {levels} levels deep and the limit is {limit}; delay the inner \
+         ones first and pass their handles"
+    )]
+    TooDeep {
+        /// The task.
+        task: String,
+        /// How many calls lie in one another.
+        levels: u32,
+        /// The limit.
+        limit: u32,
+    },
     /// An option of the call is not usable.
     #[error("cannot delay task `{task}`: {reason}")]
     Option {

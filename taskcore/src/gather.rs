@@ -43,6 +43,12 @@ impl<T: DeserializeOwned + Send + 'static> Yield for Handle<T> {
     type Place = Awaited;
 }
 
+/// A call of many calls, which may fail: run here it yields a `Result`.
+pub type Gathered<T, P> = Call<T, Result<T, JobError>, P>;
+
+/// What became of many calls, in order.
+pub type Results<T> = Vec<Result<T, JobError>>;
+
 /// One call of many: it yields what they yield, in order.
 ///
 /// As an argument of another call it is no job of its own: its calls are inputs of the job
@@ -69,11 +75,9 @@ impl<T: DeserializeOwned + Send + 'static> Yield for Handle<T> {
 /// let total = sum(gather(["a b", "c"].map(count))).call();
 /// assert_eq!(total, Ok(3));
 /// ```
-pub fn gather<C: Yield>(
-    calls: impl IntoIterator<Item = C>,
-) -> Call<Vec<C::Output>, Result<Vec<C::Output>, JobError>, C::Place> {
+pub fn gather<C: Yield>(calls: impl IntoIterator<Item = C>) -> Gathered<Vec<C::Output>, C::Place> {
     let list = List(calls.into_iter().map(IntoArg::<C::Output>::into_arg).collect());
-    Call::bind(&GATHER, Box::new(list), |gathered| gathered)
+    Call::bind(&GATHER, list.nesting(), Box::new(list), |gathered| gathered)
 }
 
 /// One call of many: it yields in order what became of each, and does not fail.
@@ -81,10 +85,10 @@ pub fn gather<C: Yield>(
 /// Otherwise as [`gather`].
 pub fn gather_results<C: Yield>(
     calls: impl IntoIterator<Item = C>,
-) -> Call<Vec<Result<C::Output, JobError>>, Vec<Result<C::Output, JobError>>, C::Place> {
+) -> Call<Results<C::Output>, Results<C::Output>, C::Place> {
     let into_arg = IntoArg::<Result<C::Output, JobError>>::into_arg;
     let list = Tolerated(List(calls.into_iter().map(into_arg).collect()));
-    Call::bind(&GATHER, Box::new(list), Ok)
+    Call::bind(&GATHER, list.0.nesting(), Box::new(list), Ok)
 }
 
 /// One call of many, each under a key: it yields what they yield, by key.
@@ -93,14 +97,15 @@ pub fn gather_results<C: Yield>(
 /// [`gather`].
 pub fn gather_map<K, C>(
     pairs: impl IntoIterator<Item = (K, C)>,
-) -> Call<HashMap<K, C::Output>, Result<HashMap<K, C::Output>, JobError>, C::Place>
+) -> Gathered<HashMap<K, C::Output>, C::Place>
 where
     K: Serialize + Eq + Hash + Send + 'static,
     C: Yield,
 {
     let pairs = pairs.into_iter().map(|(key, call)| (key, IntoArg::<C::Output>::into_arg(call)));
     let (keys, args) = pairs.unzip();
-    Call::bind(&GATHER, Box::new(Keyed { keys, list: List(args) }), |gathered| gathered)
+    let list = List(args);
+    Call::bind(&GATHER, list.nesting(), Box::new(Keyed { keys, list }), |gathered| gathered)
 }
 
 struct List<T>(Vec<Arg<T>>);
@@ -110,6 +115,12 @@ struct Tolerated<T>(List<Result<T, JobError>>);
 struct Keyed<K, T> {
     keys: Vec<K>,
     list: List<T>,
+}
+
+impl<T> List<T> {
+    fn nesting(&self) -> u32 {
+        self.0.iter().map(Arg::depth).max().unwrap_or(0) + 1
+    }
 }
 
 impl<T: Send + 'static> List<T> {
@@ -208,7 +219,7 @@ impl<T: DeserializeOwned + Send + 'static> From<Handle<T>>
     /// A call that yields what the job does. Delayed, it is the job that is there already.
     fn from(handle: Handle<T>) -> Self {
         let job = handle.id();
-        Self::bind(&GATHER, Box::new(handle), |answer| answer).of_job(job)
+        Self::bind(&GATHER, 0, Box::new(handle), |answer| answer).of_job(job)
     }
 }
 

@@ -243,6 +243,12 @@ impl<T: DeserializeOwned + Send + 'static> Handle<T> {
         self.read(lookup)
     }
 
+    /// Reads what the store said of the job already.
+    pub(crate) fn answer_of(&self, lookup: Lookup) -> Result<T, JobError> {
+        self.check_kept()?;
+        self.read(lookup)
+    }
+
     fn check_kept(&self) -> Result<(), JobError> {
         if !matches!(self.source, HandleSource::Ignored(_)) {
             return Ok(());

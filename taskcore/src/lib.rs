@@ -53,7 +53,7 @@ pub use continuation::{Continuation, Continue};
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::{DelayError, Failure, FailureKind, JobError, Permanent, error_chain};
 pub use follow::FailureOf;
-pub use gather::{Yield, gather, gather_map, gather_results};
+pub use gather::{Gathered, Results, Yield, gather, gather_map, gather_results};
 pub use handle::Handle;
 pub use hook::{Start, StartHook};
 pub use id::{InvalidJobId, JobId};

@@ -28,13 +28,13 @@ pub(crate) enum Planned {
     /// A job that is there.
     Job(JobId, HandleSource),
     /// What this gives, as a `Result` that says why if it is not there.
-    Try(Box<Planned>),
+    Try(Box<Self>),
     /// The failure of a job that is there.
     Failure(JobId, HandleSource),
     /// All of these, in order.
-    List(Vec<Planned>),
+    List(Vec<Self>),
     /// All of these, by the text of their keys.
-    Map(Vec<(String, Planned)>),
+    Map(Vec<(String, Self)>),
 }
 
 /// The arguments of a call: those that are here, encoded, and where the others come from.

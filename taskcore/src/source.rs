@@ -20,11 +20,11 @@ pub enum Source {
     /// The results of these jobs, in order: an array.
     Jobs(Vec<JobId>),
     /// These, in order: an array.
-    List(Vec<Source>),
+    List(Vec<Self>),
     /// These, by key: an object.
-    Map(Vec<(String, Source)>),
+    Map(Vec<(String, Self)>),
     /// This as a `Result<T, JobError>`.
-    Try(Box<Source>),
+    Try(Box<Self>),
     /// The failure of this job; without one, there is nothing to run.
     Failure(JobId),
     /// This value, known when the job was made.

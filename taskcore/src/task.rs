@@ -13,7 +13,7 @@ use crate::args::Slots;
 use crate::builtin;
 use crate::context::Context;
 use crate::continuation::{Continuation, Continue};
-use crate::error::{Failure, FailureKind, JobError, Permanent};
+use crate::error::{DelayError, Failure, FailureKind, JobError, Permanent};
 use crate::options::TaskOptions;
 use crate::payload::{Codec, CodecError, Json, Payload};
 use crate::scope;
@@ -152,9 +152,10 @@ impl Raised {
         JobError::from_failure(Failure::of_raised(context, self))
     }
 
-    pub(crate) fn unencodable_call(error: &CodecError) -> Self {
-        let message = "the call that the task returned cannot be encoded".to_owned();
-        Self { message, ..Self::unencodable::<()>(error) }
+    /// Of a call that continues a job, and cannot be stored.
+    pub(crate) fn undelayable(error: DelayError) -> Self {
+        let message = format!("the call that the task returned cannot be stored: {error}");
+        Self { kind: FailureKind::Result, message, ..Self::new(error, true) }
     }
 
     fn unencodable<T>(error: &CodecError) -> Self {

@@ -3,16 +3,18 @@
 //! A handle is a future, so whatever takes futures takes handles: `join_all`, `select`,
 //! `timeout`. However many wait, their client asks its store for all of them at once.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use futures::stream::{FuturesOrdered, FuturesUnordered, Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::broker::CancelScope;
+use crate::broker::{CancelScope, Lookup};
+use crate::client::Client;
 use crate::error::{JobError, error_chain};
 use crate::handle::Handle;
+use crate::id::JobId;
 
 /// The handles with their answers, each as soon as its job has ended.
 pub fn as_completed<T>(
@@ -51,7 +53,9 @@ where
 {
     let handles: VecDeque<Handle<T>> = handles.into_iter().collect();
     let answers = handles.iter().cloned().collect();
-    let within = Within { answers, handles, limit, ends: Instant::now() + limit, is_over: false };
+    let ends = Instant::now() + limit;
+    let found = HashMap::new();
+    let within = Within { answers, handles, limit, ends, is_over: false, found };
     Box::pin(futures::stream::unfold(within, Within::next))
 }
 
@@ -63,6 +67,8 @@ struct Within<T: DeserializeOwned + Send + 'static> {
     limit: Duration,
     ends: Instant,
     is_over: bool,
+    /// What the store said of them when the time was over.
+    found: HashMap<JobId, Lookup>,
 }
 
 /// Jobs in one cancel.
@@ -78,12 +84,17 @@ impl<T: DeserializeOwned + Send + 'static> Within<T> {
                 }
                 Err(_) => {
                     self.is_over = true;
-                    self.cancel().await;
+                    self.give_up().await;
                 }
             }
         }
         let handle = self.handles.pop_front()?;
-        let answer = match handle.wait(Duration::ZERO).await {
+        let answer = match self.found.get(&handle.id()) {
+            // It may be a job of another store than the first one's.
+            None | Some(Lookup::Unknown) => handle.wait(Duration::ZERO).await,
+            Some(lookup) => handle.answer_of(lookup.clone()),
+        };
+        let answer = match answer {
             Err(JobError::Cancelled { job, .. }) => {
                 Err(JobError::NotYet { job, waited: self.limit })
             }
@@ -93,18 +104,30 @@ impl<T: DeserializeOwned + Send + 'static> Within<T> {
         Some((answer, self))
     }
 
-    async fn cancel(&mut self) {
+    /// Cancels what is late, and looks all of it up at once.
+    async fn give_up(&mut self) {
         let Some(client) = self.handles.iter().find_map(|handle| handle.client().ok().flatten())
         else {
             return;
         };
         let jobs: Vec<_> = self.handles.iter().map(Handle::id).collect();
-        for jobs in jobs.chunks(CANCEL) {
-            if let Err(error) = client.cancel(jobs, CancelScope::WithInputs).await {
+        cancel(&client, &jobs).await;
+        match client.outcomes(&jobs).await {
+            Ok(found) => self.found = found,
+            Err(error) => {
                 let error = error_chain(&error);
-                tracing::warn!(target: "hereafter", error, "cannot cancel the jobs that are late");
-                return;
+                tracing::warn!(target: "hereafter", error, "cannot look for the jobs that are late");
             }
+        }
+    }
+}
+
+async fn cancel(client: &Client, jobs: &[JobId]) {
+    for jobs in jobs.chunks(CANCEL) {
+        if let Err(error) = client.cancel(jobs, CancelScope::WithInputs).await {
+            let error = error_chain(&error);
+            tracing::warn!(target: "hereafter", error, "cannot cancel the jobs that are late");
+            return;
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Exit, QueueConfig, WorkerConfig};
 use crate::dispatch::Batch;
 use crate::hand::Hand;
+use crate::pause::Pause;
 use crate::report;
 use crate::status::Status;
 
@@ -33,9 +34,6 @@ const WAIT: Duration = Duration::from_secs(10);
 /// The most jobs held beyond the free slots. Reached only by jobs so short that thousands run
 /// during one round trip.
 const MAX_RESERVE: u32 = 2_000;
-
-/// The longest pause between two tries while the broker does not answer.
-const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 impl Fetch {
     /// Asks until the worker stops, or until its exit condition holds.
@@ -240,20 +238,6 @@ impl Spare {
     /// Learns from an answer that the queues are running out.
     fn shrink(&mut self) {
         self.jobs /= 2;
-    }
-}
-
-/// The pause before the next try, twice as long each time, with jitter.
-#[derive(Debug, Default)]
-struct Pause {
-    tries: u32,
-}
-
-impl Pause {
-    fn next<R: Rng>(&mut self, rng: &mut R) -> Duration {
-        let base = Duration::from_millis(100).saturating_mul(1 << self.tries.min(10));
-        self.tries += 1;
-        base.min(MAX_PAUSE).mul_f64(rng.random_range(0.5..1.0))
     }
 }
 

@@ -1,11 +1,11 @@
 //! [`Hand`]: what this worker holds, from hand-out to settled verdict.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use taskcore::QueueName;
 use taskcore::broker::{Delivery, Receipt};
+use taskcore::{JobId, QueueName};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,13 @@ struct State {
     open: usize,
     open_by_queue: HashMap<QueueName, usize>,
     /// Deliveries whose verdict is not settled yet: their leases are renewed.
-    leases: HashMap<Receipt, Arc<Interrupt>>,
+    leases: HashMap<Receipt, Lease>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    job: JobId,
+    interrupt: Arc<Interrupt>,
 }
 
 /// Tells a running job to stop, and why.
@@ -66,6 +72,10 @@ impl Interrupt {
         self.is_concluded.store(true, Ordering::SeqCst);
     }
 
+    fn is_concluded(&self) -> bool {
+        self.is_concluded.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn reason(&self) -> Option<Reason> {
         match self.reason.load(Ordering::SeqCst) {
             1 => Some(Reason::Stopping),
@@ -89,7 +99,8 @@ impl Hand {
                     None => drop(state.open_by_queue.insert(delivery.queue.clone(), 1)),
                 }
                 let interrupt = Arc::<Interrupt>::default();
-                state.leases.insert(delivery.receipt.clone(), interrupt.clone());
+                let lease = Lease { job: delivery.job, interrupt: interrupt.clone() };
+                state.leases.insert(delivery.receipt.clone(), lease);
                 interrupt
             })
             .collect()
@@ -156,15 +167,31 @@ impl Hand {
 
     /// Tells one job to stop; false if it has its verdict already, or is not in hand any more.
     pub(crate) fn interrupt(&self, receipt: &Receipt, reason: Reason) -> bool {
-        let interrupt = self.lock().leases.get(receipt).cloned();
-        let running = interrupt.filter(|it| !it.is_concluded.load(Ordering::SeqCst));
+        let interrupt = self.lock().leases.get(receipt).map(|lease| lease.interrupt.clone());
+        let running = interrupt.filter(|it| !it.is_concluded());
         running.inspect(|interrupt| interrupt.fire(reason)).is_some()
+    }
+
+    /// Tells these jobs to stop, as far as they are in hand and have no verdict yet.
+    pub(crate) fn interrupt_jobs(&self, jobs: &[JobId], reason: Reason) {
+        if jobs.is_empty() {
+            return;
+        }
+        let jobs: HashSet<&JobId> = jobs.iter().collect();
+        let interrupts = self.interrupts(|lease| jobs.contains(&lease.job));
+        interrupts.iter().filter(|it| !it.is_concluded()).for_each(|it| it.fire(reason));
     }
 
     /// Tells every job to stop.
     pub(crate) fn interrupt_all(&self, reason: Reason) {
-        let interrupts: Vec<_> = self.lock().leases.values().cloned().collect();
-        interrupts.iter().for_each(|interrupt| interrupt.fire(reason));
+        self.interrupts(|_| true).iter().for_each(|interrupt| interrupt.fire(reason));
+    }
+
+    /// Those of some leases; they are fired outside of the lock.
+    fn interrupts(&self, which: impl Fn(&Lease) -> bool) -> Vec<Arc<Interrupt>> {
+        let state = self.lock();
+        let leases = state.leases.values().filter(|lease| which(lease));
+        leases.map(|lease| lease.interrupt.clone()).collect()
     }
 
     /// Deliveries without a verdict.

@@ -1,4 +1,4 @@
-//! The heartbeat: renews the leases in hand, from a thread of its own.
+//! The heartbeat: renews the leases in hand and hears of cancellations, from a thread of its own.
 
 use std::sync::Arc;
 use std::thread;
@@ -9,12 +9,13 @@ use taskcore::error_chain;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use crate::cancels;
 use crate::error::WorkerError;
 use crate::hand::{Hand, Reason};
 use crate::report;
 
 /// Renews leases on its own thread, runtime and connection, so that a task which blocks the
-/// worker's runtime costs no lease.
+/// worker's runtime costs no lease, and is told of its cancellation all the same.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
     stop: CancellationToken,
@@ -84,8 +85,13 @@ fn beat_until(
                 return;
             }
         };
+        // Before the first job is taken, so that none is cancelled unheard.
+        let heard = cancels::position(&*own).await;
         if started.send(Ok(())).is_ok() {
-            beat(stop, &*own, hand, lease).await;
+            tokio::join!(
+                beat(stop, &*own, hand, lease),
+                cancels::listen(stop, &*own, hand, heard)
+            );
         }
         if let Err(error) = own.close().await {
             tracing::debug!(target: "hereafter::worker", error = error_chain(&error), "cannot close the heartbeat's connection");

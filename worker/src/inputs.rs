@@ -37,7 +37,7 @@ pub(crate) async fn args<'a>(
         Err(NoArgument::NoFailure(_)) => Err(Verdict::Cancelled),
         Err(NoArgument::Failed(error)) => {
             // Not a failure of kind `Input`, which a replay passes over: this job is the one to replay.
-            Err(Verdict::Failed { failure: failed(delivery, error.to_string()) })
+            Err(Verdict::Failed { failure: failed(delivery, &error.to_string()) })
         }
     }
 }
@@ -48,10 +48,10 @@ fn unread(delivery: &Delivery, error: &BrokerError) -> Verdict {
     if error.is_transient() {
         return Verdict::Release;
     }
-    Verdict::Failed { failure: failed(delivery, error_chain(error)) }
+    Verdict::Failed { failure: failed(delivery, &error_chain(error)) }
 }
 
-fn failed(delivery: &Delivery, reason: String) -> Failure {
+fn failed(delivery: &Delivery, reason: &str) -> Failure {
     Failure {
         kind: FailureKind::Arguments,
         task: delivery.task.clone(),

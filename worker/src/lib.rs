@@ -1,5 +1,6 @@
 //! The worker of the Hereafter task queue: `fetch → execute → settle`, whatever the broker.
 
+mod cancels;
 #[cfg(feature = "cli")]
 mod cli;
 mod config;
@@ -9,6 +10,8 @@ mod dispatch;
 mod error;
 mod execute;
 mod fetch;
+#[cfg(feature = "cli")]
+pub mod graph;
 mod hand;
 #[cfg(feature = "cli")]
 mod health;
@@ -17,6 +20,7 @@ mod inputs;
 #[cfg(feature = "cli")]
 mod logging;
 mod parts;
+mod pause;
 mod report;
 mod settle;
 mod shutdown;

@@ -5,6 +5,8 @@
 //! engine, with arguments and results in their encoded forms; [`advance`] moves the broker's
 //! clock to what is due later.
 
+mod expression;
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -12,11 +14,12 @@ use futures::FutureExt;
 use taskbroker_memory::MemoryBroker;
 use taskcore::broker::{JobFilter, JobRecord};
 use taskcore::scope::{self, Scope};
-use taskcore::{Call, Client, Clock, Envelope, QueueName, StateMap};
+use taskcore::{Call, Client, Clock, QueueName, StateMap};
 
 use crate::config::QueueConfig;
 use crate::shutdown::Shutdown;
 use crate::worker::Worker;
+use expression::Expressions;
 
 /// Runs an async test on a runtime of its own, with a memory broker of its own.
 ///
@@ -117,33 +120,46 @@ pub fn advance(span: Duration) {
 
 /// Asserts that a job of this task with these arguments is stored, in whatever state.
 ///
+/// Calls among the arguments are compared as well, with theirs in turn; a handle means that job.
+/// Options are not compared.
+///
 /// # Panics
 ///
 /// If there is none; the text lists the jobs of this task that there are.
 #[track_caller]
 pub fn assert_delayed<T, R, P>(call: &Call<T, R, P>) {
-    let (found, others) = search(call);
-    if found == 0 {
-        let (task, args) = (call.task().name, args_of(call));
-        panic!(
-            "no job of task `{task}` with arguments {args} was delayed; its jobs are: {others:?}"
-        );
+    let Search { found, args, others, more } = search(call);
+    if found > 0 {
+        return;
     }
+    let task = call.task().name;
+    let mut text = format!("no job of task `{task}` with arguments {args} was delayed");
+    text += if others.is_empty() { "; it has no jobs" } else { "; its jobs have the arguments:" };
+    others.iter().for_each(|args| text += &format!("\n  {args}"));
+    if more > 0 {
+        text += &format!("\n  and {more} more");
+    }
+    panic!("{text}");
 }
 
 /// Asserts that no job of this task with these arguments is stored.
+///
+/// They are compared as [`assert_delayed`] does.
 ///
 /// # Panics
 ///
 /// If there is one.
 #[track_caller]
 pub fn refute_delayed<T, R, P>(call: &Call<T, R, P>) {
-    let (found, _) = search(call);
+    let Search { found, args, .. } = search(call);
     if found > 0 {
-        let (task, args) = (call.task().name, args_of(call));
+        let task = call.task().name;
         panic!("{found} job(s) of task `{task}` with arguments {args} were delayed");
     }
 }
+
+/// Jobs that the text of a failure lists.
+const LISTED: usize = 20;
 
 /// All jobs of the test's broker, oldest first.
 ///
@@ -163,24 +179,38 @@ pub fn jobs() -> Vec<JobRecord> {
     jobs
 }
 
-/// How many jobs carry these arguments, and the arguments of the others of this task.
-#[track_caller]
-fn search<T, R, P>(call: &Call<T, R, P>) -> (usize, Vec<String>) {
-    let wanted = args_of(call);
-    let of_task = jobs().into_iter().filter(|job| job.task == call.task().name);
-    let (same, others): (Vec<String>, Vec<String>) = of_task
-        .map(|job| match Envelope::decode(job.envelope.as_slice()) {
-            Ok(envelope) => envelope.args.get().to_owned(),
-            Err(error) => error.to_string(),
-        })
-        .partition(|args| *args == wanted);
-    (same.len(), others)
+/// What a search for a call came to.
+struct Search {
+    /// How many jobs are what the call would be.
+    found: usize,
+    /// The arguments of the call.
+    args: String,
+    /// Those of the first other jobs of its task.
+    others: Vec<String>,
+    /// How many others there are beyond those.
+    more: usize,
 }
 
 #[track_caller]
-fn args_of<T, R, P>(call: &Call<T, R, P>) -> String {
-    let args = call.encoded_args().expect("the arguments of an asserted call can be encoded");
-    String::from_utf8_lossy(args.as_slice()).into_owned()
+fn search<T, R, P>(call: &Call<T, R, P>) -> Search {
+    let planned = match client().would_store(call) {
+        Ok(planned) => planned,
+        Err(error) => panic!("the call cannot be delayed: {}", taskcore::error_chain(&error)),
+    };
+    let Some(wanted) = planned.last().map(|job| job.id) else {
+        panic!("this call is the handle of a job that was delayed before: ask the handle")
+    };
+    let jobs = jobs();
+    let (planned, stored) = (Expressions::planned(&planned), Expressions::stored(&jobs));
+    let of_task = jobs.iter().filter(|job| job.task == call.task().name);
+    let (same, others): (Vec<_>, Vec<_>) =
+        of_task.partition(|job| planned.is_found(wanted, &stored, job.id));
+    Search {
+        found: same.len(),
+        args: planned.args_text(wanted, &stored),
+        more: others.len().saturating_sub(LISTED),
+        others: others.iter().take(LISTED).map(|job| stored.args_text(job.id, &stored)).collect(),
+    }
 }
 
 /// Every queue that holds a job, so that `.queue("bulk")` needs no set-up in a test.

@@ -201,7 +201,7 @@ enum Reason {
     Paused { queue: String, ready: u64 },
     Limited { queue: String, ready: u64, limit: u32 },
     NotServed { queue: String, ready: u64 },
-    NothingDue { queues: String, scheduled: u64 },
+    NothingDue { queues: String, scheduled: u64, blocked: u64 },
 }
 
 impl Reason {
@@ -237,12 +237,18 @@ impl fmt::Display for Reason {
                 "queue `{queue}` has {} and this worker does not serve it: `run --queue {queue}` would",
                 counted(*ready, "due job")
             ),
-            Self::NothingDue { queues, scheduled: 0 } => write!(f, "nothing is due in {queues}"),
-            Self::NothingDue { queues, scheduled: 1 } => {
-                write!(f, "nothing is due in {queues}; 1 job is due later")
-            }
-            Self::NothingDue { queues, scheduled } => {
-                write!(f, "nothing is due in {queues}; {scheduled} jobs are due later")
+            Self::NothingDue { queues, scheduled, blocked } => {
+                write!(f, "nothing is due in {queues}")?;
+                match scheduled {
+                    0 => {}
+                    1 => f.write_str("; 1 job is due later")?,
+                    scheduled => write!(f, "; {scheduled} jobs are due later")?,
+                }
+                match blocked {
+                    0 => Ok(()),
+                    1 => f.write_str("; 1 job waits for others"),
+                    blocked => write!(f, "; {blocked} jobs wait for others"),
+                }
             }
         }
     }
@@ -291,9 +297,10 @@ fn reasons(
     let is_due = queues.iter().any(|queue| queue.depth.ready.unwrap_or(0) > 0);
     if !is_due && !queues.is_empty() {
         let names: Vec<_> = config.queues.iter().map(|queue| format!("`{}`", queue.name)).collect();
-        let served = queues.iter().filter(|queue| serves(config, queue).is_some());
-        let scheduled = served.filter_map(|queue| queue.depth.scheduled).sum();
-        reasons.push(Reason::NothingDue { queues: names.join(", "), scheduled });
+        let served = || queues.iter().filter(|queue| serves(config, queue).is_some());
+        let scheduled = served().filter_map(|queue| queue.depth.scheduled).sum();
+        let blocked = served().filter_map(|queue| queue.depth.blocked).sum();
+        reasons.push(Reason::NothingDue { queues: names.join(", "), scheduled, blocked });
     }
     reasons
 }
@@ -352,6 +359,10 @@ mod tests {
         mail.depth.scheduled = Some(3);
         let text = "nothing is due in `mail`, `bulk`; 3 jobs are due later";
         assert_eq!(texts(&[mail, queue("bulk", 0)]), [text]);
+        let (mut mail, mut bulk) = (queue("mail", 0), queue("bulk", 0));
+        (mail.depth.blocked, bulk.depth.blocked) = (Some(1), Some(2));
+        let text = "nothing is due in `mail`, `bulk`; 3 jobs wait for others";
+        assert_eq!(texts(&[mail, bulk]), [text]);
     }
 
     #[test]
@@ -366,6 +377,9 @@ mod tests {
         let mut later = queue("mail", 0);
         later.depth.scheduled = Some(1);
         assert_eq!(texts(&[later]), ["nothing is due in `mail`, `bulk`; 1 job is due later"]);
+        let mut blocked = queue("mail", 0);
+        blocked.depth.blocked = Some(1);
+        assert_eq!(texts(&[blocked]), ["nothing is due in `mail`, `bulk`; 1 job waits for others"]);
         let [text] = &texts(&[queue("slow", 1)])[..] else { panic!("one reason expected") };
         assert!(text.contains("has 1 due job and"), "{text}");
     }

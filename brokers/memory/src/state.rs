@@ -251,10 +251,6 @@ impl State {
     ) {
         let forget_ms = keep.map(|span| later(now_ms, span));
         let job = self.change(id, |job| {
-            if state != JobState::Failed {
-                // Only a failed job can run again.
-                job.envelope = Payload::default();
-            }
             job.phase = Phase::Final(Ending { state, at_ms: now_ms, forget_ms, result });
         });
         let has_edges = job.has_edges();

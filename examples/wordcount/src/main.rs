@@ -5,24 +5,27 @@
 //! ```
 //!
 //! It opens an embedded SQLite queue in a temporary folder, starts worker processes (itself,
-//! re-executed), delays one job per file, and sums what the handles answer.
+//! re-executed), and delays one expression: a job for each file, and one that sums them.
 
 mod count;
 mod files;
 mod fleet;
 mod report;
+mod summary;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Parser;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use hereafter::prelude::*;
 
 use count::count;
 use fleet::Fleet;
-use report::Totals;
+use report::Report;
+use summary::{Summary, merge, summarise};
 
 /// Counts files, words and bytes below a folder, with jobs and worker processes.
 ///
@@ -39,10 +42,11 @@ struct Options {
     /// Kill a worker with SIGKILL every second, and start another.
     #[arg(long)]
     chaos: bool,
+    /// The most files that one job sums: more are summed in parts. As many as the queue stores
+    /// in one step by default.
+    #[arg(long, value_name = "FILES")]
+    part: Option<NonZeroUsize>,
 }
-
-/// Calls stored in one batch.
-const BATCH: usize = 1_000;
 
 fn main() -> ExitCode {
     // Re-executed as a worker, this program is the worker's command line.
@@ -51,9 +55,11 @@ fn main() -> ExitCode {
     }
     let runtime =
         tokio::runtime::Runtime::new().expect("a machine that counts has room for threads");
-    match runtime.block_on(run(Options::parse())) {
-        Ok(totals) if totals.failed.is_empty() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
+    match runtime.block_on(run(&Options::parse())) {
+        Ok(report) => {
+            report.print();
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -61,27 +67,43 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(options: Options) -> anyhow::Result<Totals> {
+async fn run(options: &Options) -> anyhow::Result<Report> {
     let files = files::below(&options.folder)?;
     let store = tempfile::tempdir().context("cannot make a temporary folder for the queue")?;
     let url = format!("sqlite://{}", store.path().join("queue.db").display());
     let client = hereafter::connect(&url).await?;
     let fleet = Fleet::start(&url, options.workers, options.chaos)?;
-    let mut totals = Totals::default();
+    let started = Instant::now();
+    let part = options.part.map_or_else(|| largest_part(&client), NonZeroUsize::get);
+    let (total, jobs) = delay(&files, part).await?;
     let bar = report::progress(files.len());
-    let mut waiting = FuturesUnordered::new();
-    for batch in files.chunks(BATCH) {
-        let handles = client.delay_all(batch.iter().map(count)).await?;
-        let answers = handles.into_iter().zip(batch);
-        waiting.extend(answers.map(|(handle, path)| async move { (path, handle.await) }));
-    }
-    while let Some((path, answer)) = waiting.next().await {
-        totals.add(path, answer);
-        bar.inc(1);
-    }
+    let summary = tokio::select! {
+        answer = total => answer.context("the files cannot be summed")?,
+        () = report::follow(&client, jobs, &bar) => unreachable!("it never ends"),
+    };
     bar.finish_and_clear();
-    totals.killed = fleet.stop().await;
+    let took = started.elapsed();
+    let killed = fleet.stop().await;
     client.close().await?;
-    totals.print();
-    Ok(totals)
+    Ok(Report { summary, jobs, took, killed })
+}
+
+/// Delays the whole count; answers its handle, and of how many jobs it is.
+async fn delay(files: &[PathBuf], part: usize) -> Result<(Handle<Summary>, u64), DelayError> {
+    let jobs = files.len() as u64 + 1;
+    if files.len() <= part {
+        return Ok((summarise(gather(files.iter().map(count))).delay().await?, jobs));
+    }
+    let mut parts = Vec::new();
+    for part in files.chunks(part) {
+        parts.push(summarise(gather(part.iter().map(count))).delay().await?);
+    }
+    let jobs = jobs + parts.len() as u64;
+    Ok((merge(gather(parts)).delay().await?, jobs))
+}
+
+/// As many files as fit into one step beside the job that sums them.
+fn largest_part(client: &Client) -> usize {
+    let open = client.connection().expect("a client that connects has a connection");
+    open.broker.capabilities().max_batch - 1
 }

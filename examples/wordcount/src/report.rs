@@ -1,73 +1,44 @@
 //! The progress bar and the closing lines.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hereafter::JobError;
+use hereafter::{Client, QueueName};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
-use crate::count::Counted;
+use crate::summary::Summary;
 
-/// What all files hold together.
+/// How the counting went.
 #[derive(Debug)]
-pub(crate) struct Totals {
-    started: Instant,
-    words: u64,
-    bytes: u64,
-    files: Vec<(PathBuf, Counted)>,
-    /// Files that could not be counted, with the reason.
-    pub(crate) failed: Vec<(PathBuf, JobError)>,
+pub(crate) struct Report {
+    pub(crate) summary: Summary,
+    /// Jobs that were delayed for it.
+    pub(crate) jobs: u64,
+    pub(crate) took: Duration,
     /// Workers killed by `--chaos`.
     pub(crate) killed: u32,
 }
 
-/// How many of the largest files are listed.
-const LARGEST: usize = 10;
-
-impl Default for Totals {
-    fn default() -> Self {
-        let started = Instant::now();
-        Self { started, words: 0, bytes: 0, files: Vec::new(), failed: Vec::new(), killed: 0 }
-    }
-}
-
-impl Totals {
-    /// Adds what one handle answered.
-    pub(crate) fn add(&mut self, path: &Path, answer: Result<Counted, JobError>) {
-        match answer {
-            Ok(counted) => {
-                self.words += counted.words;
-                self.bytes += counted.bytes;
-                self.files.push((path.to_owned(), counted));
-            }
-            Err(error) => self.failed.push((path.to_owned(), error)),
-        }
-    }
-
+impl Report {
     /// Prints the closing lines.
-    pub(crate) fn print(&mut self) {
-        self.files.sort_by_key(|(path, counted)| (u64::MAX - counted.bytes, path.clone()));
-        if !self.files.is_empty() {
+    pub(crate) fn print(&self) {
+        let Self { summary, jobs, took, killed } = self;
+        if !summary.largest.is_empty() {
             println!("largest files:");
         }
-        for (path, counted) in self.files.iter().take(LARGEST) {
-            println!("{:>12} words {:>12} bytes  {}", counted.words, counted.bytes, path.display());
+        for file in &summary.largest {
+            println!("{:>12} words {:>12} bytes  {}", file.words, file.bytes, file.path.display());
         }
-        let seconds = self.started.elapsed().as_secs_f64();
-        let jobs = self.files.len() + self.failed.len();
-        println!("files {}", self.files.len());
-        println!("words {}", self.words);
-        println!("bytes {} ({})", self.bytes, HumanBytes(self.bytes));
+        let seconds = took.as_secs_f64();
+        println!("files {}", summary.files);
+        println!("words {}", summary.words);
+        println!("bytes {} ({})", summary.bytes, HumanBytes(summary.bytes));
         println!(
             "jobs/s {:.0} ({} jobs in {seconds:.2} s)",
-            jobs as f64 / seconds,
-            HumanCount(jobs as u64)
+            *jobs as f64 / seconds,
+            HumanCount(*jobs)
         );
-        if self.killed > 0 {
-            println!("workers killed on the way {}", self.killed);
-        }
-        for (path, error) in &self.failed {
-            eprintln!("not counted: {}: {error}", path.display());
+        if *killed > 0 {
+            println!("workers killed on the way {killed}");
         }
     }
 }
@@ -80,4 +51,21 @@ pub(crate) fn progress(files: usize) -> ProgressBar {
     let bar = ProgressBar::new(files as u64).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// How often the bar moves.
+const PACE: Duration = Duration::from_millis(200);
+
+/// Moves the bar by what the queue still holds; never ends. `jobs` were delayed.
+pub(crate) async fn follow(client: &Client, jobs: u64, bar: &ProgressBar) {
+    loop {
+        tokio::time::sleep(PACE).await;
+        let Some(open) = client.connection().filter(|_| !bar.is_hidden()) else { continue };
+        // One that cannot be asked now is asked again.
+        let Ok(depths) = open.broker.depth(&[QueueName::DEFAULT]).await else { continue };
+        for depth in depths {
+            let open = [depth.ready, depth.scheduled, depth.blocked, depth.running];
+            bar.set_position(jobs.saturating_sub(open.iter().flatten().sum()));
+        }
+    }
 }

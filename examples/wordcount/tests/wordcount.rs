@@ -39,12 +39,35 @@ fn the_totals_are_those_of_the_files() {
 }
 
 #[test]
-fn killed_workers_change_no_total() {
-    let (folder, words) = folder_of(3_000);
-    let output = wordcount(folder.path(), &["--chaos"]);
+fn files_that_are_summed_in_parts_have_the_same_totals() {
+    let (folder, words) = folder_of(500);
+    let output = wordcount(folder.path(), &["--part", "120"]);
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(figure(&output, "files"), 3_000);
+    assert_eq!(figure(&output, "files"), 500);
     assert_eq!(figure(&output, "words"), words);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // A job for each file and each part, and one for the whole.
+    assert!(text.contains("(506 jobs in"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains(" bytes  ")).count(), 10, "{text}");
+}
+
+#[test]
+fn a_folder_without_files_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = wordcount(folder.path(), &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!((figure(&output, "files"), figure(&output, "words")), (0, 0));
+}
+
+/// More work than a second's, in parts that are delayed while the first ones run.
+#[test]
+fn killed_workers_change_no_total() {
+    let (folder, words) = folder_of(20_000);
+    let output = wordcount(folder.path(), &["--chaos", "--part", "6000"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(figure(&output, "files"), 20_000);
+    assert_eq!(figure(&output, "words"), words);
+    assert!(figure(&output, "workers killed on the way") > 0);
 }
 
 #[test]

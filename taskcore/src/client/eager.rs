@@ -1,6 +1,7 @@
 //! Eager mode: `.delay()` runs the call here.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -30,13 +31,13 @@ use crate::trace::TraceParent;
 pub(super) async fn run(
     client: &Client,
     graph: Graph<'_>,
-    root: JobId,
+    root: &Made,
     due: Due,
 ) -> Result<Outcome, DelayError> {
     if due != Due::Now {
-        tracing::info!(target: "hereafter", "eager mode ignores the delay");
+        tracing::info!(target: "hereafter", task = root.task, "eager mode ignores the delay");
     }
-    match run_all(client, graph).await?.remove(&root) {
+    match run_all(client, graph).await?.remove(&root.id) {
         Some(Lookup::Final(outcome)) => Ok(*outcome),
         _ => unreachable!("the root of an expression is one of its jobs"),
     }
@@ -113,9 +114,9 @@ impl Level {
     /// Those of this expression ran before; the others are jobs of some store.
     async fn find_inputs(&mut self, client: &Client, job: &NewJob) {
         for input in &job.inputs {
-            if !self.found.contains_key(&input.job) {
+            if let Entry::Vacant(unknown) = self.found.entry(input.job) {
                 let lookup = client.wait_for(input.job).await.unwrap_or(Lookup::Unknown);
-                self.found.insert(input.job, lookup);
+                unknown.insert(lookup);
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::follow::did_not_fail;
 use crate::handle::HandleSource;
 use crate::id::JobId;
 use crate::options::CallOptions;
-use crate::payload::{CodecError, Payload};
+use crate::payload::Payload;
 use crate::plan::{ArgsPlan, Plan, Planned};
 use crate::source::Source;
 use crate::state::StateMap;
@@ -31,10 +31,19 @@ pub(crate) enum Root {
     Job(JobId, HandleSource, CallOptions),
 }
 
+/// Planning goes down a level of the stack for each call inside a call. Two thousand fit on a
+/// thread of 2 MiB, Tokio's default, in a build without optimisation.
+const MAX_NESTING: u32 = 1_000;
+
 impl Root {
     /// The plan of this call: a gather is a job of its own here.
-    pub(crate) fn of<T, R, P>(call: &Call<T, R, P>) -> Result<Self, CodecError> {
-        Ok(match call.planned()? {
+    pub(crate) fn of<T, R, P>(call: &Call<T, R, P>) -> Result<Self, DelayError> {
+        let (task, levels) = (call.task().name, call.nesting());
+        if levels > MAX_NESTING {
+            return Err(DelayError::TooDeep { task: task.to_owned(), levels, limit: MAX_NESTING });
+        }
+        let encode = |source| DelayError::Encode { task: task.to_owned(), source };
+        Ok(match call.planned().map_err(encode)? {
             Planned::Call(plan) => Self::Plan(plan),
             Planned::Job(job, source) => Self::Job(job, source, call.caller().options.clone()),
             gathered => {
@@ -44,12 +53,6 @@ impl Root {
             }
         })
     }
-}
-
-/// [`Root::of`] a call that is to be delayed.
-pub(super) fn root<T, R, P>(call: &Call<T, R, P>) -> Result<Root, DelayError> {
-    let task = call.task().name;
-    Root::of(call).map_err(|source| DelayError::Encode { task: task.to_owned(), source })
 }
 
 /// The jobs of one expression, or of several, each after its inputs.
@@ -116,17 +119,34 @@ impl<'a> Graph<'a> {
         self.made.into_iter().zip(self.jobs)
     }
 
+    /// Adds the jobs of an expression, in a loop: a chain of calls may be longer than a stack.
     fn add_job(
+        &mut self,
+        root: &Plan,
+        due: Due,
+        trace: &str,
+        place: Place,
+    ) -> Result<Made, DelayError> {
+        let mut added = Added::default();
+        for plan in inner_calls(root) {
+            let made = self.add_one(plan, Due::Now, trace, Place::Input, &added)?;
+            added.insert(std::ptr::from_ref(plan), made.id);
+        }
+        self.add_one(root, due, trace, place, &added)
+    }
+
+    fn add_one(
         &mut self,
         plan: &Plan,
         due: Due,
         trace: &str,
         place: Place,
+        added: &Added,
     ) -> Result<Made, DelayError> {
         let mut inputs = Inputs::default();
         let mut sources = BTreeMap::new();
         for (name, planned) in &plan.args.inputs {
-            let source = self.source(planned, false, trace, &mut inputs)?;
+            let source = source(planned, false, added, &mut inputs);
             sources.insert(Cow::Borrowed(*name), source);
         }
         let envelope = self.envelope(plan, sources, trace, place)?;
@@ -152,54 +172,12 @@ impl<'a> Graph<'a> {
 
     /// Adds the calls that follow a job that was added, or is there already.
     pub(super) fn follow(&mut self, options: &CallOptions, trace: &str) -> Result<(), DelayError> {
-        for follow_up in &options.follow_ups {
-            // They are nobody's argument.
-            self.source(follow_up, false, trace, &mut Inputs::default())?;
+        let mut calls = Vec::new();
+        options.follow_ups.iter().for_each(|follow_up| add_calls(follow_up, &mut calls));
+        for call in calls {
+            self.add_job(call, Due::Now, trace, Place::Input)?;
         }
         Ok(())
-    }
-
-    /// Where an argument comes from, once the jobs that it needs are added.
-    fn source(
-        &mut self,
-        planned: &Planned,
-        tolerant: bool,
-        trace: &str,
-        inputs: &mut Inputs,
-    ) -> Result<Source, DelayError> {
-        Ok(match planned {
-            Planned::Call(plan) => {
-                let job = self.add_job(plan, Due::Now, trace, Place::Input)?.id;
-                inputs.add(Input { job, tolerant, owned: true });
-                Source::Job(job)
-            }
-            Planned::Job(job, handle) => match known(*job, handle) {
-                Some(source) => source,
-                None => {
-                    inputs.add(Input { job: *job, tolerant, owned: false });
-                    Source::Job(*job)
-                }
-            },
-            Planned::Failure(job, handle) => match known(*job, handle) {
-                Some(Source::Error(error)) => Source::Value(raw(&error)),
-                Some(_) => Source::Error(Box::new(did_not_fail(*job))),
-                None => {
-                    inputs.add(Input { job: *job, tolerant: true, owned: false });
-                    Source::Failure(*job)
-                }
-            },
-            Planned::Try(inner) => Source::Try(Box::new(self.source(inner, true, trace, inputs)?)),
-            Planned::List(list) => {
-                let sources = list.iter().map(|item| self.source(item, tolerant, trace, inputs));
-                Source::list(sources.collect::<Result<_, _>>()?)
-            }
-            Planned::Map(pairs) => {
-                let sources = pairs.iter().map(|(key, item)| {
-                    Ok((key.clone(), self.source(item, tolerant, trace, inputs)?))
-                });
-                Source::Map(sources.collect::<Result<_, DelayError>>()?)
-            }
-        })
     }
 
     /// The stored form of a job, checked against the limits.
@@ -241,6 +219,67 @@ impl<'a> Graph<'a> {
 enum Place {
     Root,
     Input,
+}
+
+/// The jobs that calls of one expression became, by the address of their plan.
+type Added = HashMap<*const Plan, JobId>;
+
+/// All calls inside a call, each after those inside it, in the order of the arguments.
+fn inner_calls(root: &Plan) -> impl Iterator<Item = &Plan> {
+    let mut calls = Vec::new();
+    let mut left = Vec::new();
+    let mut next = Some(root);
+    while let Some(plan) = next {
+        plan.args.inputs.iter().for_each(|(_, planned)| add_calls(planned, &mut left));
+        next = left.pop();
+        calls.extend(next);
+    }
+    calls.into_iter().rev()
+}
+
+/// The calls that yield an argument; not those inside them.
+fn add_calls<'a>(planned: &'a Planned, calls: &mut Vec<&'a Plan>) {
+    match planned {
+        Planned::Call(plan) => calls.push(plan),
+        Planned::Job(..) | Planned::Failure(..) => {}
+        Planned::Try(inner) => add_calls(inner, calls),
+        Planned::List(list) => list.iter().for_each(|item| add_calls(item, calls)),
+        Planned::Map(pairs) => pairs.iter().for_each(|(_, item)| add_calls(item, calls)),
+    }
+}
+
+/// Where an argument comes from, once the jobs that it needs are added.
+fn source(planned: &Planned, tolerant: bool, added: &Added, inputs: &mut Inputs) -> Source {
+    match planned {
+        Planned::Call(plan) => {
+            let job = added[&std::ptr::from_ref::<Plan>(plan)];
+            inputs.add(Input { job, tolerant, owned: true });
+            Source::Job(job)
+        }
+        Planned::Job(job, handle) => known(*job, handle).unwrap_or_else(|| {
+            inputs.add(Input { job: *job, tolerant, owned: false });
+            Source::Job(*job)
+        }),
+        Planned::Failure(job, handle) => match known(*job, handle) {
+            Some(Source::Error(error)) => Source::Value(raw(&error)),
+            Some(_) => Source::Error(Box::new(did_not_fail(*job))),
+            None => {
+                inputs.add(Input { job: *job, tolerant: true, owned: false });
+                Source::Failure(*job)
+            }
+        },
+        Planned::Try(inner) => Source::Try(Box::new(source(inner, true, added, inputs))),
+        Planned::List(list) => {
+            let sources = list.iter().map(|item| source(item, tolerant, added, inputs));
+            Source::list(sources.collect())
+        }
+        Planned::Map(pairs) => {
+            let sources = pairs
+                .iter()
+                .map(|(key, item)| (key.clone(), source(item, tolerant, added, inputs)));
+            Source::Map(sources.collect())
+        }
+    }
 }
 
 /// What a handle that reads no store yields; `None` for the others.

@@ -30,7 +30,7 @@ use crate::options::CallOptions;
 use crate::scope;
 use crate::trace::TraceParent;
 use enqueuer::Enqueuer;
-use graph::{Graph, Made, root};
+use graph::{Graph, Made};
 
 pub(crate) use graph::Root;
 use waiter::Waiters;
@@ -181,8 +181,8 @@ impl Client {
     /// Stores many calls in one batch: all or none. Handles come in order.
     ///
     /// A batch is at most [`Capabilities::max_batch`](crate::broker::Capabilities::max_batch)
-    /// calls: 10,000 on SQLite, 100,000 in memory. A client that is eager or disabled stores
-    /// nothing, and takes them one by one.
+    /// jobs, those of calls inside of calls counted: 50,000 on SQLite, 100,000 in memory. A
+    /// client that is eager or disabled stores nothing, and takes them one by one.
     ///
     /// # Errors
     ///
@@ -208,7 +208,7 @@ impl Client {
         let mut graph = Graph::new(self);
         let mut handles = Vec::with_capacity(calls.len());
         for call in &calls {
-            handles.push(match root(call)? {
+            handles.push(match Root::of(call)? {
                 Root::Plan(plan) => self.handle_of(&graph.add(&plan, Due::Now)?, &plan.options),
                 Root::Job(job, source, options) => {
                     graph.follow(&options, &self.trace())?;
@@ -232,7 +232,7 @@ impl Client {
         R: Send + 'static,
         P: 'static,
     {
-        let plan = match root(&call)? {
+        let plan = match Root::of(&call)? {
             Root::Plan(plan) => plan,
             Root::Job(job, source, options) => {
                 drop(call);
@@ -250,7 +250,7 @@ impl Client {
         let mut graph = Graph::new(self);
         let job = graph.add(&plan, due)?;
         if self.shared.mode == Mode::Eager {
-            return eager::run(self, graph, job.id, due).await.map(Handle::known);
+            return eager::run(self, graph, &job, due).await.map(Handle::known);
         }
         let handle = self.handle_of(&job, &plan.options);
         drop(plan);
@@ -273,7 +273,9 @@ impl Client {
                 job
             }
         };
-        Ok(Continued { jobs: graph.into_jobs()?, by })
+        let jobs = graph.into_jobs()?;
+        self.shared.enqueuer.check_size(jobs.len())?;
+        Ok(Continued { jobs, by })
     }
 
     /// Stores what follows a job that is there.
@@ -285,6 +287,21 @@ impl Client {
             Mode::Eager => eager::run_all(self, graph).await.map(drop),
             Mode::Disabled => Ok(()),
         }
+    }
+
+    /// The jobs that a call would be stored as, its own last; none if it is a handle. For the
+    /// testing kit.
+    ///
+    /// # Errors
+    ///
+    /// As for delaying it.
+    #[doc(hidden)]
+    pub fn would_store<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Vec<NewJob>, DelayError> {
+        let mut graph = Graph::new(self);
+        if let Root::Plan(plan) = Root::of(call)? {
+            graph.add(&plan, Due::Now)?;
+        }
+        graph.into_jobs()
     }
 
     /// Stores the jobs of a graph in one step.

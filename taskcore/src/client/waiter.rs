@@ -148,9 +148,12 @@ impl Watching {
         ended.into_iter().filter(|job| state.waiting.contains_key(job)).collect()
     }
 
+    /// All jobs that somebody waits for, also those that nobody looked up yet.
     fn all(&self) -> Vec<JobId> {
-        let states = self.waiters.lock();
-        states.get(&self.runtime).map_or_else(Vec::new, |it| it.waiting.keys().copied().collect())
+        let mut states = self.waiters.lock();
+        let Some(state) = states.get_mut(&self.runtime) else { return Vec::new() };
+        state.fresh.clear();
+        state.waiting.keys().copied().collect()
     }
 
     fn answer(&self, job: JobId, answer: &Result<Lookup, JobError>) {

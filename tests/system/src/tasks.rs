@@ -14,6 +14,12 @@ pub async fn no_op(id: u64, name: String) -> u64 {
     id
 }
 
+/// Adds them up.
+#[register_task]
+pub fn sum(parts: Vec<u64>) -> u64 {
+    parts.iter().sum()
+}
+
 /// Writes down that it started, sleeps, and writes down that it ended: one line each.
 #[register_task]
 pub async fn sleep_and_note(ledger: PathBuf, id: u64, ms: u64) -> io::Result<u64> {

@@ -39,13 +39,25 @@ async fn wait_at_the_door(State(door): State<Door>, n: u64) -> u64 {
     n
 }
 
+/// Ends once it is cancelled.
+#[register_task(name = "reserve::until_told", queue = "reserve")]
+async fn until_told(cx: Context, State(journal): State<Journal>) {
+    cx.cancelled().await;
+    journal.write("told");
+}
+
 /// A worker with this many slots, on the queue of these tasks.
 fn worker(world: &World, slots: u32, door: &Door) -> hereafter::worker::WorkerBuilder {
+    let worker = Worker::builder(world.client.clone()).without_hooks().config(config(slots));
+    let tasks = [quick(0).task(), wait_at_the_door(0).task(), until_told().task()];
+    worker.tasks(tasks).provide(door.clone()).provide(world.journal.clone())
+}
+
+fn config(slots: u32) -> WorkerConfig {
     let mut config = WorkerConfig::default();
     config.concurrency = NonZeroU32::new(slots).unwrap();
     config.lease = Duration::from_secs(6);
-    let worker = Worker::builder(world.client.clone()).without_hooks().config(config);
-    worker.tasks([quick(0).task(), wait_at_the_door(0).task()]).provide(door.clone())
+    config
 }
 
 async fn depth(world: &World) -> Depth {
@@ -113,14 +125,14 @@ on_each_broker! {
         let worker = world.start_with(worker(&world, 2, &door));
         assert!(join_all(short).await.iter().all(Result::is_ok));
         // Two run; whatever else was taken is there for other workers.
-        let seen = loop {
+        loop {
             let seen = depth(&world).await;
-            if seen.running == Some(2) && door.came.lock().await.len() == 2 {
-                break seen;
+            let came = door.came.lock().await.len();
+            if (seen.running, seen.ready, came) == (Some(2), Some(38), 2) {
+                break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
-        };
-        assert_eq!(seen.ready, Some(38));
+        }
         door.open.add_permits(40);
         assert!(join_all(slow).await.iter().all(Result::is_ok));
         worker.stop().await.unwrap();
@@ -129,17 +141,23 @@ on_each_broker! {
     async fn a_job_that_was_cancelled_in_the_reserve_never_starts(world: World) {
         let door = Door::closed();
         let short = world.client.delay_all((0..3_000).map(quick)).await.unwrap();
+        let guard = until_told().delay().await.unwrap();
         let slow = world.client.delay_all((0..10).map(wait_at_the_door)).await.unwrap();
-        let worker = world.start_with(worker(&world, 1, &door));
+        let mut config = config(2);
+        // No heartbeat will tell it.
+        config.lease = Duration::from_secs(300);
+        let worker = worker(&world, 2, &door).config(config);
+        let worker = world.start_with(worker);
         assert!(join_all(short).await.iter().all(Result::is_ok));
         while door.came.lock().await.is_empty() {
             tokio::task::yield_now().await;
         }
         let waiting: Vec<_> = slow[1..].iter().map(Handle::id).collect();
         world.client.cancel(&waiting, CancelScope::WithInputs).await.unwrap();
-        // The worker hears of it at its heartbeat, three times in a lease.
-        tokio::time::sleep(Duration::from_secs(4)).await;
-        assert_eq!(depth(&world).await.running, Some(1));
+        assert_eq!(depth(&world).await.running, Some(2));
+        // The worker is told in order: once the job that runs has heard, those that wait have.
+        guard.cancel().await.unwrap();
+        world.journal.wait_for("told").await;
         door.open.add_permits(10);
         assert_eq!(slow[0].clone().await, Ok(0));
         worker.stop().await.unwrap();

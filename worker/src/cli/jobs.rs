@@ -11,6 +11,7 @@ use taskcore::broker::{BrokerError, CancelOutcome, CancelScope, JobFilter, JobRe
 
 use super::error::CliError;
 use super::filter::{ConsentArgs, FilterArgs};
+use super::graph;
 use super::output::{Output, shown, start_of, table};
 use super::settings::Settings;
 use super::show;
@@ -50,6 +51,10 @@ pub(crate) struct ListArgs {
 pub(crate) struct ShowArgs {
     /// The job
     id: JobId,
+    /// Print the job and all the jobs that it needs as a Mermaid flowchart instead; more than 20
+    /// equal inputs of a job are one box. With --json, print every job and edge
+    #[arg(long)]
+    graph: bool,
 }
 
 /// What to cancel.
@@ -58,6 +63,10 @@ pub(crate) struct CancelArgs {
     /// The jobs; or a filter
     #[arg(value_name = "ID", conflicts_with_all = ["task", "queue", "since", "until", "all"])]
     ids: Vec<JobId>,
+    /// Leave alone the jobs that were made for the cancelled ones, as parts of their calls;
+    /// otherwise they are cancelled, too, unless other jobs need them
+    #[arg(long)]
+    keep_inputs: bool,
     #[command(flatten)]
     filter: FilterArgs,
     #[command(flatten)]
@@ -104,6 +113,7 @@ pub(crate) fn run(
 ) -> Result<(), CliError> {
     match command {
         JobsCommand::List(args) => list(settings, output, args),
+        JobsCommand::Show(args) if args.graph => graph::show(settings, output, args.id),
         JobsCommand::Show(args) => show::show(settings, output, args.id),
         JobsCommand::Cancel(args) => cancel(settings, output, args),
         JobsCommand::Retry(args) => retry(settings, output, &args.ids),
@@ -160,6 +170,9 @@ fn note(job: &JobRecord, now: Timestamp) -> String {
             let due = format!("due {}", distance(job.due_at, now));
             failure().map_or(due.clone(), |failure| format!("{due} after: {failure}"))
         }
+        (JobState::Blocked, _) => {
+            format!("waits for {}", counted(job.waits_for.into(), "input"))
+        }
         (JobState::Ready, _) => format!("waits {}", between(job.due_at, now)),
         (JobState::Running, Some(started)) => {
             let worker = job.worker.as_deref().map_or_else(String::new, shown);
@@ -174,15 +187,16 @@ fn note(job: &JobRecord, now: Timestamp) -> String {
 }
 
 fn cancel(settings: &Settings, output: Output, args: &CancelArgs) -> Result<(), CliError> {
+    let scope = if args.keep_inputs { CancelScope::JobsAlone } else { CancelScope::WithInputs };
     let cancelled = if args.ids.is_empty() {
         let which = args.filter.described();
         let question = format!("cancel the waiting and running jobs{which}?");
         args.consent.obtain(&args.filter, &question)?;
         Store::with(settings, async |store| {
-            Ok(cancel_matching(store, &args.filter.to_filter()).await?)
+            Ok(cancel_matching(store, &args.filter.to_filter(), scope).await?)
         })?
     } else {
-        Store::with(settings, async |store| Ok(cancel_ids(store, &args.ids).await?))?
+        Store::with(settings, async |store| Ok(cancel_ids(store, &args.ids, scope).await?))?
     };
     output.show(&cancelled, |cancelled| cancel_text(cancelled))?;
     let is_missed = |outcome| matches!(outcome, CancelOutcome::TooLate | CancelOutcome::Unknown);
@@ -194,10 +208,14 @@ fn cancel(settings: &Settings, output: Output, args: &CancelArgs) -> Result<(), 
     Err(CliError::Unsuccessful(format!("{missed} of {} jobs were not cancelled", cancelled.len())))
 }
 
-async fn cancel_ids(store: &Store, ids: &[JobId]) -> Result<Vec<Cancelled>, BrokerError> {
+async fn cancel_ids(
+    store: &Store,
+    ids: &[JobId],
+    scope: CancelScope,
+) -> Result<Vec<Cancelled>, BrokerError> {
     let mut cancelled = Vec::with_capacity(ids.len());
     for page in ids.chunks(PAGE as usize) {
-        let outcomes = store.operate.cancel(page, CancelScope::WithInputs).await?;
+        let outcomes = store.operate.cancel(page, scope).await?;
         let pairs = page.iter().zip(outcomes);
         cancelled.extend(pairs.map(|(job, outcome)| Cancelled { job: *job, outcome }));
     }
@@ -209,7 +227,11 @@ async fn cancel_ids(store: &Store, ids: &[JobId]) -> Result<Vec<Cancelled>, Brok
 /// A cancelled job leaves the states asked for, so the same question brings the next page. What
 /// runs is at most what all workers have slots for, and may be listed as running for a while
 /// after its cancellation; so it is asked for once.
-async fn cancel_matching(store: &Store, filter: &JobFilter) -> Result<Vec<Cancelled>, BrokerError> {
+async fn cancel_matching(
+    store: &Store,
+    filter: &JobFilter,
+    scope: CancelScope,
+) -> Result<Vec<Cancelled>, BrokerError> {
     let mut cancelled = Vec::new();
     for state in [JobState::Blocked, JobState::Scheduled, JobState::Ready] {
         let page = JobFilter { states: vec![state], limit: Some(PAGE), ..filter.clone() };
@@ -220,11 +242,12 @@ async fn cancel_matching(store: &Store, filter: &JobFilter) -> Result<Vec<Cancel
             if !found.iter().any(|id| seen.insert(*id)) {
                 break;
             }
-            cancelled.extend(cancel_ids(store, &found).await?);
+            cancelled.extend(cancel_ids(store, &found, scope).await?);
         }
     }
     let running = JobFilter { states: vec![JobState::Running], ..filter.clone() };
-    cancelled.extend(cancel_ids(store, &ids(store, &running).await?).await?);
+    let running = ids(store, &running).await?;
+    cancelled.extend(cancel_ids(store, &running, scope).await?);
     Ok(cancelled)
 }
 

@@ -9,6 +9,7 @@ mod doctor;
 mod entry;
 mod error;
 mod filter;
+mod graph;
 mod idle;
 mod jobs;
 mod output;

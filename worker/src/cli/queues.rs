@@ -91,12 +91,14 @@ fn text(queues: &[QueueStatus], now: Timestamp) -> String {
             if queue.paused { "yes" } else { "no" }.to_owned(),
             count(depth.ready),
             count(depth.scheduled),
+            count(depth.blocked),
             count(depth.running),
             count(depth.failed),
             age,
         ]
     };
-    let titles = ["QUEUE", "PAUSED", "READY", "SCHEDULED", "RUNNING", "FAILED", "OLDEST READY"];
+    let titles =
+        ["QUEUE", "PAUSED", "READY", "SCHEDULED", "BLOCKED", "RUNNING", "FAILED", "OLDEST READY"];
     table(titles, queues.iter().map(row))
 }
 

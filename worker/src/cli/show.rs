@@ -5,13 +5,15 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use taskcore::broker::{JobFilter, JobRecord, JobState};
-use taskcore::{Envelope, Failure, JobId, error_chain};
+use taskcore::{Envelope, Failure, JobId, Source, error_chain};
 
 use super::error::CliError;
 use super::output::{Output, fields, shown};
 use super::settings::Settings;
 use super::store::Store;
 use super::times::{between, in_full};
+use crate::graph;
+use crate::view::counted;
 
 /// A record with its bytes decoded. Spans are in seconds.
 #[derive(Debug, Serialize)]
@@ -34,6 +36,12 @@ struct CallDetail {
     /// The name in the envelope, which is the one that runs.
     task: String,
     args: Box<RawValue>,
+    /// Where the other arguments come from.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    inputs: BTreeMap<String, Source>,
+    /// How many jobs those are.
+    #[serde(skip)]
+    input_jobs: usize,
     headers: BTreeMap<String, String>,
     retries: u32,
     timeout_seconds: Option<f64>,
@@ -54,12 +62,16 @@ pub(crate) fn show(settings: &Settings, output: Output, id: JobId) -> Result<(),
         Ok(store.operate.jobs(&filter).await?.pop())
     })?;
     let Some(record) = record else {
-        return Err(CliError::Unsuccessful(format!(
-            "no job {id} is stored: it never was, or it ended and was pruned"
-        )));
+        return Err(not_stored(id));
     };
     let now = Timestamp::now();
     output.show(&Detail::of(record, now), |detail| detail.text(now))
+}
+
+/// The end of a command whose job is not there.
+pub(crate) fn not_stored(id: JobId) -> CliError {
+    let text = format!("no job {id} is stored: it never was, or it ended and was pruned");
+    CliError::Unsuccessful(text)
 }
 
 impl Detail {
@@ -94,6 +106,10 @@ impl Detail {
     fn text(&self, now: Timestamp) -> String {
         let mut lines = self.life(now);
         if let Some(call) = &self.call {
+            if self.record.waits_for > 0 {
+                let (open, all) = (self.record.waits_for, call.input_jobs);
+                lines.push(("waits for", format!("{open} of {}", counted(all as u64, "input"))));
+            }
             lines.extend(call.lines());
         }
         if let Some(Unreadable { error, bytes }) = &self.unreadable {
@@ -148,6 +164,8 @@ impl CallDetail {
         Self {
             timeout_seconds: envelope.timeout().map(|timeout| timeout.as_secs_f64()),
             keep_seconds: std::time::Duration::from_millis(envelope.keep_ms).as_secs_f64(),
+            input_jobs: envelope.input_jobs().len(),
+            inputs: envelope.inputs.into_iter().map(|(name, it)| (name.into_owned(), it)).collect(),
             task: envelope.task.into_owned(),
             args: envelope.args.to_owned(),
             retries: envelope.retries,
@@ -164,9 +182,27 @@ impl CallDetail {
             |(name, value): (&String, &String)| ("header", shown(&format!("{name}: {value}")));
         lines.extend(self.headers.iter().map(header));
         lines.push(("args", shown(self.args.get())));
+        lines.extend(self.inputs.iter().map(|(name, source)| ("input", input_text(name, source))));
         lines
     }
 }
+
+/// Where one argument comes from.
+fn input_text(name: &str, source: &Source) -> String {
+    let (mut named, mut count) = (Vec::new(), 0_u64);
+    graph::each_job(source, &mut |job, _| {
+        count += 1;
+        if named.len() < NAMED {
+            named.push(job.to_string());
+        }
+    });
+    let more = count - named.len() as u64;
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{} from {}: {}{more}", shown(name), counted(count, "job"), named.join(", "))
+}
+
+/// The most jobs of one argument that are named.
+const NAMED: usize = 20;
 
 fn failure_lines(failure: &Failure) -> Vec<(&'static str, String)> {
     let kind = failure.kind.as_str();

@@ -113,7 +113,7 @@ impl Prometheus {
 }
 
 /// The counts of a queue; zeros for one that is gone, NaN for what the broker cannot know.
-fn counts(queue: Option<&QueueStatus>) -> [(JobState, f64); 4] {
+fn counts(queue: Option<&QueueStatus>) -> [(JobState, f64); 5] {
     let count = |of: fn(&QueueStatus) -> Option<u64>| match queue {
         None => 0.0,
         Some(queue) => of(queue).map_or(f64::NAN, |count| count as f64),
@@ -121,6 +121,7 @@ fn counts(queue: Option<&QueueStatus>) -> [(JobState, f64); 4] {
     [
         (JobState::Ready, count(|queue| queue.depth.ready)),
         (JobState::Scheduled, count(|queue| queue.depth.scheduled)),
+        (JobState::Blocked, count(|queue| queue.depth.blocked)),
         (JobState::Running, count(|queue| queue.depth.running)),
         (JobState::Failed, count(|queue| queue.depth.failed)),
     ]

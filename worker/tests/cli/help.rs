@@ -13,6 +13,7 @@ fn help_says_what_every_command_does() {
         &["queues", "purge", "-h"],
         &["jobs", "-h"],
         &["jobs", "list", "-h"],
+        &["jobs", "show", "-h"],
         &["jobs", "cancel", "-h"],
         &["replay", "-h"],
         &["doctor", "-h"],

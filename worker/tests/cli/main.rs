@@ -2,6 +2,7 @@
 
 mod config;
 mod exit;
+mod graph;
 mod health;
 mod help;
 mod logs;

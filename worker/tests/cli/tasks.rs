@@ -5,11 +5,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use taskcore::register_task;
+use taskcore::{JobError, register_task};
 
 #[register_task(crate = taskcore, name = "add", alias = "plus", queue = "sums", timeout = "2m")]
 pub(crate) async fn add(left: u32, right: u32) -> u32 {
     left + right
+}
+
+#[register_task(crate = taskcore, name = "sum", queue = "sums")]
+pub(crate) async fn sum(parts: Vec<u32>) -> u32 {
+    parts.iter().sum()
+}
+
+/// Says what became of two jobs.
+#[register_task(crate = taskcore, name = "judge", queue = "sums")]
+pub(crate) async fn judge(needed: u32, tried: Result<(), JobError>) -> String {
+    format!("{needed} {}", tried.is_ok())
 }
 
 #[register_task(crate = taskcore, name = "refuse", retries = 0)]

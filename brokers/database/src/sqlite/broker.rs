@@ -35,8 +35,8 @@ impl SqliteBroker {
         dedupe: true,
         results: true,
         durable: true,
-        // Bounds how long one call holds the write lock: about 50 ms.
-        max_batch: 10_000,
+        // Bounds how long one call holds the write lock: under half a second.
+        max_batch: 50_000,
         // SQLite's own limit for a value is 1,000,000,000 bytes.
         max_envelope: 256 * 1024 * 1024,
         due_resolution: Duration::from_millis(1),

@@ -6,8 +6,10 @@
 mod akimbo;
 mod continuation;
 mod ddt;
+mod follow;
 mod marrow;
 mod taskit;
+mod workflows;
 mod worq;
 mod ztask;
 

@@ -1,4 +1,4 @@
-//! Calls that follow a job.
+//! Calls that follow a job: marrow's and TaskIt's callbacks.
 
 use std::time::Duration;
 
@@ -45,8 +45,8 @@ fn sorted(world: &World) -> Vec<String> {
 }
 
 on_each_broker! {
-    // MARROW-30, TASKIT-4.
-    async fn a_success_is_followed_once_by_what_wants_it(world: World) {
+    // TASKIT-4: the callback has the value, and the error callback does not run.
+    async fn marrow_30_a_success_is_followed_once_by_what_wants_it(world: World) {
         let handle = with_all_three("7").delay().await.unwrap();
         world.drain().await;
         assert_eq!(sorted(&world), ["end true", "success 7"]);
@@ -55,8 +55,8 @@ on_each_broker! {
         assert!(states.contains(&("follow::on_failure".to_owned(), JobState::Cancelled)), "{states:?}");
     }
 
-    // MARROW-43, TASKIT-3, TASKIT-4.
-    async fn a_failure_is_followed_once_by_what_wants_it(world: World) {
+    // MARROW-43, TASKIT-4. Where nothing takes the error, it is the job's, kept in the store.
+    async fn taskit_3_a_failure_is_followed_once_by_what_wants_it(world: World) {
         let handle = with_all_three("x").delay().await.unwrap();
         world.drain().await;
         assert_eq!(sorted(&world), ["end false", "failure invalid digit found in string"]);
@@ -66,8 +66,8 @@ on_each_broker! {
         assert_eq!(skipped.state, JobState::Failed);
     }
 
-    // MARROW-26: the same rule, early or late.
-    async fn what_comes_late_runs_at_once_by_the_same_rule(world: World) {
+    // MARROW-26, the half about callbacks of the end.
+    async fn marrow_26_what_comes_late_runs_at_once_by_the_same_rule(world: World) {
         for (text, expected) in [
             ("7", ["end true", "success 7"]),
             ("x", ["end false", "failure invalid digit found in string"]),
