@@ -145,11 +145,11 @@ where
     }
 
     fn start(self: Box<Self>, frame: Frame) -> BoxFuture<'static, Result<T, JobError>> {
-        Box::pin(self.0.with_states(frame.states).judged())
+        Box::pin(self.0.with_states(&frame.states).judged())
     }
 
     fn run_in_place(self: Box<Self>, frame: &Frame) -> Result<T, JobError> {
-        self.0.with_states(frame.states.clone()).judged_in_place()
+        self.0.with_states(&frame.states).judged_in_place()
     }
 }
 

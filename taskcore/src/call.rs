@@ -154,7 +154,7 @@ impl<T, R, P> Call<T, R, P> {
     }
 
     /// The same call, with the state of a call around it.
-    pub(crate) fn with_states(mut self, states: StateMap) -> Self {
+    pub(crate) fn with_states(mut self, states: &StateMap) -> Self {
         self.inner.states.extend(states);
         self
     }

@@ -36,7 +36,7 @@ impl StateMap {
     }
 
     /// Adds the values of another map, which win.
-    pub(crate) fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: &Self) {
         if !other.values.is_empty() {
             let others = other.values.iter().map(|(id, entry)| (*id, entry.clone()));
             Arc::make_mut(&mut self.values).extend(others);

@@ -28,7 +28,7 @@ pub(crate) enum Root {
     /// A job is to be made.
     Plan(Box<Plan>),
     /// It was made of the handle of this job. Its options hold what follows the job.
-    Job(JobId, HandleSource, CallOptions),
+    Job(JobId, HandleSource, Box<CallOptions>),
 }
 
 /// Planning goes down a level of the stack for each call inside a call. Two thousand fit on a
@@ -45,7 +45,9 @@ impl Root {
         let encode = |source| DelayError::Encode { task: task.to_owned(), source };
         Ok(match call.planned().map_err(encode)? {
             Planned::Call(plan) => Self::Plan(plan),
-            Planned::Job(job, source) => Self::Job(job, source, call.caller().options.clone()),
+            Planned::Job(job, source) => {
+                Self::Job(job, source, Box::new(call.caller().options.clone()))
+            }
             gathered => {
                 let mut args = ArgsPlan::new();
                 args.add_input(GATHER_PARAM, gathered);
