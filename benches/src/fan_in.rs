@@ -37,7 +37,7 @@ pub(crate) async fn enqueue_plain(path: &str, jobs: u64) -> anyhow::Result<()> {
     Ok(client.close().await?)
 }
 
-fn input(id: u64) -> Call<u64> {
+fn input(id: u64) -> Call<u64, u64> {
     one(id, format!("user_{id}"))
 }
 

@@ -5,8 +5,10 @@ use std::marker::PhantomData;
 use futures::future::BoxFuture;
 
 use crate::args::Slots;
+use crate::call::Call;
+use crate::context::Context;
 use crate::error::{Failure, JobError};
-use crate::kind::{ArgKinds, Direct, Failing};
+use crate::kind::{ArgKinds, Direct, Failing, Place};
 use crate::options::CallOptions;
 use crate::payload::CodecError;
 use crate::plan::{ArgsPlan, Plan, Planned};
@@ -135,8 +137,32 @@ impl<F: PlainTaskFn, Kinds: ArgKinds> Bound<Direct<Kinds, F::Output, F::Return>>
     }
 }
 
+/// A call whose direct run yields a `Result`, whatever it was.
+pub(crate) struct Erased<T, R, P>(pub(crate) Call<T, R, P>);
+
+impl<T, R, P> Bound<Result<T, JobError>> for Erased<T, R, P>
+where
+    T: Send + 'static,
+    R: Send + 'static,
+    P: Place,
+{
+    fn plan(&self, caller: &Caller<'_>) -> Result<Planned, CodecError> {
+        self.0.planned_for(caller)
+    }
+
+    fn start(self: Box<Self>, frame: Frame) -> BoxFuture<'static, Result<T, JobError>> {
+        Box::pin(self.0.with_states(&frame.states).judged())
+    }
+
+    fn run_in_place(self: Box<Self>, frame: &Frame) -> Result<T, JobError> {
+        self.0.with_states(&frame.states).judged_in_place()
+    }
+}
+
 /// Runs a plain function in the current scope, in place outside of a runtime.
-async fn on_blocking_pool<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
+pub(crate) async fn on_blocking_pool<R: Send + 'static>(
+    run: impl FnOnce() -> R + Send + 'static,
+) -> R {
     let Ok(runtime) = tokio::runtime::Handle::try_current() else {
         return run();
     };
@@ -159,10 +185,7 @@ pub(crate) fn no_input(frame: &Frame, input: &JobError) -> JobError {
 
 /// Sorts what a function returned, for the call around it.
 pub(crate) fn judge<F: TaskFn>(returned: F::Return) -> Result<F::Output, JobError> {
-    F::judge(returned).map_err(|raised| {
-        let context = crate::context::Context::detached(F::descriptor().name);
-        JobError::from_failure(Failure::of_raised(&context, raised))
-    })
+    F::judge(returned).map_err(|raised| raised.into_error(&Context::detached(F::descriptor().name)))
 }
 
 /// [`judge`], of what a direct run yielded.

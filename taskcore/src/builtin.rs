@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::options::TaskOptions;
 use crate::payload::{CodecError, Payload};
-use crate::task::{Frame, Run, TaskDescriptor, TaskKind};
+use crate::task::{Frame, Run, TaskDescriptor, TaskKind, Yielded};
 
 /// The task of a [`gather`](crate::gather()) that is delayed alone: yields its argument.
 pub(crate) static GATHER: TaskDescriptor = TaskDescriptor {
@@ -40,7 +40,7 @@ struct Args<'a> {
 fn prepare_gather(args: &[u8], _: Frame) -> Result<Run, CodecError> {
     let Args { of } = serde_json::from_slice(args).map_err(CodecError)?;
     let result = Payload::from(of.get().as_bytes().to_vec());
-    Ok(Run::Async(Box::pin(std::future::ready(Ok(Some(result))))))
+    Ok(Run::Async(Box::pin(std::future::ready(Ok(Yielded::Result(Some(result)))))))
 }
 
 /// The built-in task of this name.

@@ -12,14 +12,14 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::args::Slots;
-use crate::bound::{Bound, BoundAsync, BoundPlain, Caller, judge_direct};
+use crate::bound::{Bound, BoundAsync, BoundPlain, Caller, Erased, judge_direct};
 use crate::broker::{Due, OnConflict, UniqueScope};
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::{DelayError, JobError};
 use crate::handle::{Handle, HandleSource};
 use crate::id::JobId;
-use crate::kind::{ArgKinds, Awaited, Direct, InPlace, PlaceOf};
+use crate::kind::{ArgKinds, Awaited, Direct, InPlace, Place, PlaceOf};
 use crate::options::CallOptions;
 use crate::payload::{CodecError, Payload};
 use crate::plan::{ArgsPlan, Planned};
@@ -31,7 +31,7 @@ use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
 /// A task bound to arguments, not sent anywhere yet.
 ///
 /// `T` is what a [`Handle`] of it yields, `R` what running it here yields, `P` where it can
-/// run here: [`InPlace`] has [`call`](Self::call).
+/// run here: [`InPlace`] has [`call`](Self::call). `Call<T>` is any of them, [erased](Self::erase).
 ///
 /// It is a future that runs the task here, with no broker and no serialisation: an async
 /// function as it is, a plain one on Tokio's blocking pool (in place outside of a runtime).
@@ -43,7 +43,7 @@ use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
 /// Run here, a task whose `State` nobody provides panics with the remedy. A panic of the task
 /// is passed on.
 #[must_use = "a task call does nothing until it is awaited, called or delayed"]
-pub struct Call<T, R = T, P = Awaited> {
+pub struct Call<T, R = Result<T, JobError>, P = Awaited> {
     inner: Box<Inner<T, R>>,
     /// Owns no `P`, so the call is `Send` and `Unpin` whatever it is.
     marker: PhantomData<fn() -> P>,
@@ -142,10 +142,21 @@ impl<T, R, P> Call<T, R, P> {
 
     /// How the call would be stored.
     pub(crate) fn planned(&self) -> Result<Planned, CodecError> {
+        self.planned_for(&self.caller())
+    }
+
+    /// How it would be stored with the options of a call around it.
+    pub(crate) fn planned_for(&self, caller: &Caller<'_>) -> Result<Planned, CodecError> {
         match &self.inner.run {
-            RunHere::Bound(bound) => bound.plan(&self.caller()),
+            RunHere::Bound(bound) => bound.plan(caller),
             _ => panic!("a call that was awaited has given its arguments away"),
         }
+    }
+
+    /// The same call, with the state of a call around it.
+    pub(crate) fn with_states(mut self, states: &StateMap) -> Self {
+        self.inner.states.extend(states);
+        self
     }
 
     /// Runs it here, and sorts what it yields.
@@ -307,6 +318,22 @@ impl<T, R, P> Call<T, R, P> {
             Err(error) => self.refuse(&error),
         }
         self
+    }
+
+    /// The same call with a type that says only what it yields: `Call<T>`, for a signature or a
+    /// collection. Run here, it yields a `Result` that says what went wrong.
+    pub fn erase(self) -> Call<T>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        P: Place,
+    {
+        let (options, states) = (self.inner.options.clone(), self.inner.states.clone());
+        let (task, nesting) = (self.inner.task, self.inner.nesting);
+        let mut erased = Call::bind(task, nesting, Box::new(Erased(self)), |answer| answer);
+        erased.inner.options = options;
+        erased.inner.states = states;
+        erased
     }
 
     /// Refers to a job that is there.

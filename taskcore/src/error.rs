@@ -57,9 +57,9 @@ pub enum FailureKind {
     Arguments,
     /// The stored bytes are not a job of ours.
     Envelope,
-    /// The task's result has no encoded form, or is too large.
+    /// The task's result has no encoded form, is too large, or is a job that needs this one.
     Result,
-    /// A job that it needed the result of has none.
+    /// A job that it needed the result of has none, or the one that it was continued by.
     Input,
 }
 
@@ -138,6 +138,33 @@ impl Failure {
             message,
             causes: Vec::new(),
             permanent: false,
+        }
+    }
+
+    /// The failure of a job whose continuation has no result, for brokers. `attempt` is the one
+    /// that it was continued in, from 1.
+    #[must_use]
+    pub fn of_continuation(job: JobId, task: String, attempt: u32, by: &JobError) -> Self {
+        Self { attempt: attempt.max(1), ..Self::of_input(job, task, by) }
+    }
+
+    /// The failure of a job that was to be continued by one that needs it, for brokers: each would
+    /// wait for the other. `attempt` is the one that ended so, from 1.
+    #[must_use]
+    pub fn of_cycle(job: JobId, task: String, attempt: u32, by: JobId) -> Self {
+        let message = if job == by {
+            "the task returned the handle of its own job, which cannot wait for itself".to_owned()
+        } else {
+            format!(
+                "the task returned job {by}, which needs the result of this one: each would wait \
+                 for the other"
+            )
+        };
+        Self {
+            kind: FailureKind::Result,
+            attempt: attempt.max(1),
+            message,
+            ..Self::of_input(job, task, &JobError::unknown(by))
         }
     }
 
@@ -482,6 +509,12 @@ pub fn error_chain(error: &(dyn Error + 'static)) -> String {
 
 fn write_failure(f: &mut fmt::Formatter<'_>, failure: &Failure, verb: &str) -> fmt::Result {
     let Failure { task, job, attempt, .. } = failure;
+    if failure.kind == FailureKind::Input && *attempt > 0 {
+        return write!(
+            f,
+            "task `{task}` (job {job}, attempt {attempt}) was continued by a job without a result: {failure}"
+        );
+    }
     if failure.kind == FailureKind::Input {
         return write!(f, "task `{task}` did not run (job {job}), because of an input: {failure}");
     }

@@ -17,6 +17,7 @@ mod call;
 mod client;
 mod clock;
 mod context;
+mod continuation;
 mod envelope;
 mod error;
 mod follow;
@@ -46,9 +47,12 @@ pub mod __private;
 pub use arg::{Arg, IntoArg};
 pub use broker::{OnConflict, UniqueScope};
 pub use call::Call;
-pub use client::{Client, ClientBuilder, InvalidMode, Mode, Switch, connect, set_default};
+pub use client::{
+    Client, ClientBuilder, Continued, InvalidMode, Mode, Switch, connect, set_default,
+};
 pub use clock::Clock;
 pub use context::{Context, ContextParts};
+pub use continuation::{Continuation, Continue};
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::{DelayError, Failure, FailureKind, JobError, Permanent, error_chain};
 pub use follow::FailureOf;
@@ -67,7 +71,7 @@ pub use source::{NoArgument, Source};
 pub use state::{State, StateMap, scope_state};
 pub use task::{
     Completion, DuplicateTask, Frame, Raised, Registry, Run, StateNeed, TaskDescriptor, TaskKind,
-    registry,
+    Yielded, registry,
 };
 pub use trace::{InvalidTraceParent, TraceParent};
 pub use unique::{TaskUnique, UniqueBy};

@@ -17,6 +17,10 @@ pub use crate::args::{Slot, Slots};
 pub use crate::broker::{OnConflict, UniqueScope};
 pub use crate::call::{Call, bind_async, bind_plain};
 pub use crate::context::Context;
+pub use crate::continuation::{
+    Continue, follow_async, follow_plain, prepare_async_step, prepare_plain_step,
+};
+pub use crate::error::JobError;
 pub use crate::kind::{Awaited, Direct, PlaceOf};
 pub use crate::options::TaskOptions;
 pub use crate::payload::CodecError;
@@ -25,8 +29,8 @@ pub use crate::retry::Backoff;
 pub use crate::schedule::{Declaration, DeclaredTicks, Missed};
 pub use crate::state::State;
 pub use crate::task::{
-    AsyncTaskFn, Frame, PlainTaskFn, Raised, Run, StateNeed, TaskDescriptor, TaskFn, TaskKind,
-    prepare_async, prepare_plain,
+    AsyncStepFn, AsyncTaskFn, Frame, PlainStepFn, PlainTaskFn, Raised, Run, StateNeed,
+    TaskDescriptor, TaskFn, TaskKind, prepare_async, prepare_plain,
 };
 pub use crate::unique::{TaskUnique, UniqueBy};
 

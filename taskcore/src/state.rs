@@ -35,6 +35,14 @@ impl StateMap {
         Arc::make_mut(&mut self.values).insert(TypeId::of::<T>(), entry);
     }
 
+    /// Adds the values of another map, which win.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        if !other.values.is_empty() {
+            let others = other.values.iter().map(|(id, entry)| (*id, entry.clone()));
+            Arc::make_mut(&mut self.values).extend(others);
+        }
+    }
+
     /// A clone of the value of this type.
     #[must_use]
     pub fn value<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {

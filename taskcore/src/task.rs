@@ -12,7 +12,8 @@ use crate::__private::Output;
 use crate::args::Slots;
 use crate::builtin;
 use crate::context::Context;
-use crate::error::{FailureKind, Permanent};
+use crate::continuation::{Continuation, Continue};
+use crate::error::{DelayError, Failure, FailureKind, JobError, Permanent};
 use crate::options::TaskOptions;
 use crate::payload::{Codec, CodecError, Json, Payload};
 use crate::schedule::Declaration;
@@ -106,8 +107,17 @@ impl fmt::Debug for Run {
     }
 }
 
-/// How a run ended: the encoded result (`None` for `()`), or what was raised.
-pub type Completion = Result<Option<Payload>, Raised>;
+/// How a run ended.
+pub type Completion = Result<Yielded, Raised>;
+
+/// What a run that did not fail came to.
+#[derive(Debug)]
+pub enum Yielded {
+    /// The encoded result; `None` for `()`.
+    Result(Option<Payload>),
+    /// The job goes on as this.
+    Continued(Continuation),
+}
 
 /// An error that a task returned, in the form in which it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +148,17 @@ impl Raised {
             .collect();
         let error_type = std::any::type_name::<E>();
         Self { kind: FailureKind::Error, error_type, message, causes, permanent }
+    }
+
+    /// The error that it is for whoever waits for the job.
+    pub(crate) fn into_error(self, context: &Context) -> JobError {
+        JobError::from_failure(Failure::of_raised(context, self))
+    }
+
+    /// Of a call that continues a job, and cannot be stored.
+    pub(crate) fn undelayable(error: DelayError) -> Self {
+        let message = format!("the call that the task returned cannot be stored: {error}");
+        Self { kind: FailureKind::Result, message, ..Self::new(error, true) }
     }
 
     fn unencodable<T>(error: &CodecError) -> Self {
@@ -222,6 +243,27 @@ pub trait PlainTaskFn: TaskFn {
     fn run(args: Self::Args, frame: &Frame) -> Self::Return;
 }
 
+/// An async task that is continued by what it returns.
+pub trait AsyncStepFn: TaskFn {
+    /// What it returns.
+    type Next: Continue<Output = Self::Output>;
+
+    /// Runs it up to there.
+    fn step(
+        args: Self::Args,
+        frame: Frame,
+    ) -> impl Future<Output = Result<Self::Next, Raised>> + Send + 'static;
+}
+
+/// A plain task that is continued by what it returns.
+pub trait PlainStepFn: TaskFn {
+    /// What it returns.
+    type Next: Continue<Output = Self::Output>;
+
+    /// Runs it up to there, on this thread.
+    fn step(args: Self::Args, frame: &Frame) -> Result<Self::Next, Raised>;
+}
+
 /// [`TaskDescriptor::prepare`] of an async task.
 pub fn prepare_async<F: AsyncTaskFn>(args: &[u8], frame: Frame) -> Result<Run, CodecError> {
     let args: F::Args = Json::decode(args)?;
@@ -237,9 +279,10 @@ pub fn prepare_plain<F: PlainTaskFn>(args: &[u8], frame: Frame) -> Result<Run, C
 fn complete<F: TaskFn>(returned: F::Return) -> Completion {
     let output = F::judge(returned)?;
     if TypeId::of::<F::Output>() == TypeId::of::<()>() {
-        return Ok(None);
+        return Ok(Yielded::Result(None));
     }
-    output.encode().map(Some).map_err(|error| Raised::unencodable::<F::Output>(&error))
+    let result = output.encode().map(|result| Yielded::Result(Some(result)));
+    result.map_err(|error| Raised::unencodable::<F::Output>(&error))
 }
 
 /// Every linked task, by name and alias.

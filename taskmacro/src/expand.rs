@@ -147,7 +147,7 @@ impl Task<'_> {
         let output = self.output();
         let returned_ty = &returned.ty;
         let kinds = self.arg_kinds();
-        let place = if self.signature.is_async {
+        let place = if self.signature.is_async || returned.continues {
             quote!(#private::Awaited)
         } else {
             quote!(#private::PlaceOf<#kinds>)
@@ -157,12 +157,27 @@ impl Task<'_> {
             let call = quote!(-> #private::Call<(), #private::Direct<#kinds, (), ()>, #place>);
             return spans::relocate(call, end);
         }
+        let returned_ty = if returned.continues {
+            quote!(::core::result::Result<#output, #private::JobError>)
+        } else {
+            quote!(#returned_ty)
+        };
         let direct = quote!(#private::Direct<#kinds, #output, #returned_ty>);
         spans::around(&quote!(-> #private::Call<), quote!(#output, #direct), &quote!(, #place>))
     }
 
     /// What a handle yields.
     pub(crate) fn output(&self) -> TokenStream {
+        let yielded = self.yielded();
+        if !self.signature.returned.continues {
+            return yielded;
+        }
+        let private = self.private();
+        spans::around(&quote!(<), yielded, &quote!(as #private::Continue>::Output))
+    }
+
+    /// What the function returns if it does not fail.
+    pub(crate) fn yielded(&self) -> TokenStream {
         let (private, returned) = (self.private(), &self.signature.returned);
         let ty = &returned.ty;
         match &returned.outcome {
@@ -204,8 +219,8 @@ impl Task<'_> {
         });
         let slots = pairs(receiver.into_iter().chain(slots));
         let kinds = self.arg_kinds();
-        let bind = if self.signature.is_async { "bind_async" } else { "bind_plain" };
-        let bind = format_ident!("{bind}");
+        let is_awaited = self.signature.is_async || self.signature.returned.continues;
+        let bind = format_ident!("{}", if is_awaited { "bind_async" } else { "bind_plain" });
         quote! {
             #[allow(unused_imports)]
             use #private::Unstorable as _;

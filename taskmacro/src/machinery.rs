@@ -110,9 +110,16 @@ impl Task<'_> {
 
     fn task_fn(&self) -> TokenStream {
         let private = self.private();
-        let returned = &self.signature.returned.ty;
         let output = self.output();
-        let judged = self.judged();
+        let returned = &self.signature.returned.ty;
+        let (returned, judged) = if self.signature.returned.continues {
+            let judged = quote! {
+                returned.map_err(|error| #private::TaskError::raise(error, false))
+            };
+            (quote!(::core::result::Result<#output, #private::JobError>), judged)
+        } else {
+            (quote!(#returned), self.judged())
+        };
         let fields = self.wire_fields();
         let slots = pairs(fields.iter().map(|WireField { ty, .. }| quote!(#private::Slot<#ty>)));
         let unique_key = self.unique_key(&fields);
@@ -199,6 +206,9 @@ impl Task<'_> {
     fn run(&self) -> TokenStream {
         let private = self.private();
         let body = self.body_call();
+        if self.signature.returned.continues {
+            return self.steps(&body);
+        }
         if !self.signature.is_async {
             return quote! {
                 impl #private::PlainTaskFn for __HereafterTask {
@@ -221,6 +231,62 @@ impl Task<'_> {
                         let returned: #returned = #body.await;
                         returned
                     }
+                }
+            }
+        }
+    }
+
+    /// The runs of a task that is continued: up to there for a job, to the end where it is awaited.
+    fn steps(&self, body: &TokenStream) -> TokenStream {
+        let private = self.private();
+        let next = self.yielded();
+        let returned = &self.signature.returned.ty;
+        let judged = self.judged();
+        let follow = if self.signature.is_async { "follow_async" } else { "follow_plain" };
+        let follow = format_ident!("{follow}");
+        let step = if self.signature.is_async {
+            let future = quote! {
+                impl ::core::future::Future<
+                    Output = ::core::result::Result<Self::Next, #private::Raised>,
+                > + ::core::marker::Send + 'static
+            };
+            let future = spans::relocate(future, self.signature.name.span());
+            quote! {
+                impl #private::AsyncStepFn for __HereafterTask {
+                    type Next = #next;
+
+                    fn step(args: Self::Args, frame: #private::Frame) -> #future {
+                        async move {
+                            let returned: #returned = #body.await;
+                            #judged
+                        }
+                    }
+                }
+            }
+        } else {
+            quote! {
+                impl #private::PlainStepFn for __HereafterTask {
+                    type Next = #next;
+
+                    fn step(
+                        args: Self::Args,
+                        frame: &#private::Frame,
+                    ) -> ::core::result::Result<Self::Next, #private::Raised> {
+                        let returned: #returned = #body;
+                        #judged
+                    }
+                }
+            }
+        };
+        quote! {
+            #step
+
+            impl #private::AsyncTaskFn for __HereafterTask {
+                fn run(
+                    args: Self::Args,
+                    frame: #private::Frame,
+                ) -> impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send + 'static {
+                    #private::#follow::<__HereafterTask>(args, frame)
                 }
             }
         }
@@ -264,11 +330,13 @@ impl Task<'_> {
         let options = self.options.expand(&private);
         let schedule = self.options.schedule.expand(&private);
         let states = self.signature.states();
-        let (kind, prepare) = if self.signature.is_async {
-            (quote!(Async), quote!(prepare_async))
-        } else {
-            (quote!(Plain), quote!(prepare_plain))
+        let (kind, prepare) = match (self.signature.is_async, self.signature.returned.continues) {
+            (true, false) => ("Async", "prepare_async"),
+            (true, true) => ("Async", "prepare_async_step"),
+            (false, false) => ("Plain", "prepare_plain"),
+            (false, true) => ("Plain", "prepare_plain_step"),
         };
+        let (kind, prepare) = (format_ident!("{kind}"), format_ident!("{prepare}"));
         quote! {
             const __DESCRIPTOR: #private::TaskDescriptor = #private::TaskDescriptor {
                 name: #name,

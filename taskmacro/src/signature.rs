@@ -56,6 +56,8 @@ pub(crate) struct Returned {
     pub(crate) ty: Type,
     /// Whether it is a `Result`, and of what.
     pub(crate) outcome: Outcome,
+    /// Whether the task is continued by what it returns: a `Call` or a `Handle`, by its name.
+    pub(crate) continues: bool,
 }
 
 /// What a return type says of failure.
@@ -125,10 +127,17 @@ impl Argument {
 impl Returned {
     fn read(output: &ReturnType, problems: &mut Problems) -> Self {
         let ReturnType::Type(_, ty) = output else {
-            return Self { ty: parse_quote!(()), outcome: Outcome::Unit };
+            return Self { ty: parse_quote!(()), outcome: Outcome::Unit, continues: false };
         };
         types::check_returned(ty, problems);
-        Self { ty: (**ty).clone(), outcome: Outcome::of(ty) }
+        let outcome = Outcome::of(ty);
+        let yielded = match &outcome {
+            Outcome::Fallible { ok, .. } => ok,
+            _ => ty,
+        };
+        let continues =
+            ["Call", "Handle"].into_iter().any(|name| types::named(yielded, name).is_some());
+        Self { ty: (**ty).clone(), outcome, continues }
     }
 
     /// Whether the task can fail by its return value.

@@ -2,6 +2,7 @@
 
 mod attributes;
 mod calls;
+mod continued;
 mod errors;
 mod filled_in;
 mod methods;
@@ -11,8 +12,8 @@ mod parameters;
 
 use hereafter::prelude::*;
 use hereafter::{
-    CodecError, Completion, ContextParts, Frame, JobId, Raised, Run, StateMap, TaskDescriptor,
-    TraceParent,
+    CodecError, Completion, ContextParts, Frame, JobId, Payload, Raised, Run, StateMap,
+    TaskDescriptor, TraceParent, Yielded,
 };
 
 /// A state type.
@@ -41,10 +42,18 @@ fn run(task: &TaskDescriptor, args: &str) -> Run {
 }
 
 /// Runs a plain task as a worker does.
-fn complete(task: &TaskDescriptor, args: &str) -> Completion {
+fn complete(task: &TaskDescriptor, args: &str) -> Result<Option<Payload>, Raised> {
     match run(task, args) {
-        Run::Plain(run) => run(),
+        Run::Plain(run) => result(run()),
         Run::Async(_) => panic!("`{}` is async", task.name),
+    }
+}
+
+/// The encoded result of a task that is not continued.
+fn result(completion: Completion) -> Result<Option<Payload>, Raised> {
+    match completion? {
+        Yielded::Result(result) => Ok(result),
+        Yielded::Continued(by) => panic!("{by:?} continues it"),
     }
 }
 

@@ -85,7 +85,7 @@ fn a_method_stores_the_value_it_is_called_on() {
     let mut states = StateMap::default();
     states.insert(Store("!"));
     let Ok(Run::Plain(run)) = prepare(call.task(), json, states) else { panic!("it is plain") };
-    assert_eq!(run().unwrap().unwrap().as_slice(), br#""Sales: up!""#);
+    assert_eq!(result(run()).unwrap().unwrap().as_slice(), br#""Sales: up!""#);
 }
 
 #[test]

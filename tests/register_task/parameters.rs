@@ -60,7 +60,7 @@ async fn parameters_may_have_any_name() {
     ) else {
         panic!("an async function runs as a future");
     };
-    assert_eq!(run.await.unwrap().unwrap().as_slice(), b"10");
+    assert_eq!(result(run.await).unwrap().unwrap().as_slice(), b"10");
 }
 
 /// A type that the generated code must not confuse with its own.

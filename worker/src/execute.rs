@@ -11,8 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use taskcore::broker::{Delivery, Keep, Verdict};
 use taskcore::scope::Scope;
 use taskcore::{
-    Client, Completion, Context, ContextParts, Envelope, Failure, FailureKind, Frame, Payload,
-    Registry, RetryPolicy, Run, StateMap, TraceParent, error_chain, panic_message,
+    Client, Completion, Context, ContextParts, Continuation, Continued, Envelope, Failure,
+    FailureKind, Frame, Payload, Registry, RetryPolicy, Run, StateMap, TraceParent, Yielded,
+    error_chain, panic_message,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -253,8 +254,11 @@ impl Executor {
         let policy = envelope.retry_policy();
         let wish = context.wished_retry();
         let failure = match ended {
-            Ended::Completed(Ok(result)) => {
+            Ended::Completed(Ok(Yielded::Result(result))) => {
                 return Some(self.done(result, context, envelope.keep()));
+            }
+            Ended::Completed(Ok(Yielded::Continued(by))) => {
+                return Some(self.continued(by, context, envelope.keep()));
             }
             Ended::Completed(Err(raised)) => Failure::of_raised(context, raised),
             Ended::Panicked(message) => Failure::of_panic(context, message),
@@ -268,6 +272,19 @@ impl Executor {
             Ended::Interrupted(Reason::Cancelled | Reason::Lost) => return None,
         };
         Some(by_policy(policy, failure, wish))
+    }
+
+    fn continued(&self, by: Continuation, context: &Context, keep: Keep) -> Verdict {
+        match self.client.continuing(by) {
+            Ok(Continued { jobs, by }) => Verdict::Continued { jobs, by, keep },
+            Err(error) => {
+                let message = format!(
+                    "the call that the task returned cannot be stored: {}",
+                    error_chain(&error)
+                );
+                Verdict::Failed { failure: Failure::new(context, FailureKind::Result, message) }
+            }
+        }
     }
 
     fn done(&self, result: Option<Payload>, context: &Context, keep: Keep) -> Verdict {

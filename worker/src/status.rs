@@ -90,7 +90,8 @@ impl Status {
 
     pub(crate) fn ended(&self, verdict: Option<&Verdict>) {
         let counter = match verdict {
-            Some(Verdict::Done { .. }) => &self.done,
+            // The attempt succeeded, whatever continues the job.
+            Some(Verdict::Done { .. } | Verdict::Continued { .. }) => &self.done,
             Some(Verdict::Retry { .. }) => &self.retried,
             Some(Verdict::Failed { .. }) => &self.failed,
             _ => return,

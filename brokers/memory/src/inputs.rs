@@ -3,19 +3,20 @@
 //! An edge is written down at both ends: a job knows its inputs, and an input the jobs that may
 //! still read it. Every step touches only the edges of the jobs that it changes.
 
+use std::collections::HashSet;
 use std::mem::take;
 
 use taskcore::broker::{Input, JobState, NewJob};
-use taskcore::{Failure, JobError, JobId};
+use taskcore::{Failure, JobError, JobId, Payload};
 
 use crate::job::{Job, Phase};
 use crate::state::State;
 
 /// A job that named another one as an input, and has not ended or may be replayed.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Dependant {
     pub(crate) job: JobId,
-    is_tolerant: bool,
+    pub(crate) is_tolerant: bool,
     /// Whether it counts the input among those that it waits for.
     is_waiting: bool,
 }
@@ -34,21 +35,24 @@ pub(crate) struct Found {
 /// The end of a job, as those that waited for it take it.
 #[derive(Debug)]
 pub(crate) struct End {
-    /// `None` if the job is done.
-    error: Option<JobError>,
+    /// The result, or why there is none.
+    end: Result<Option<Payload>, JobError>,
     waiting: Vec<Dependant>,
 }
 
 impl End {
     /// Takes note of all that wait for a job; `None` if nothing does.
-    fn of(job: &mut Job, error: impl FnOnce(&Job) -> Option<JobError>) -> Option<Self> {
+    fn of(
+        job: &mut Job,
+        end: impl FnOnce(&Job) -> Result<Option<Payload>, JobError>,
+    ) -> Option<Self> {
         let waiting = job.dependants.values_mut().filter(|dependant| dependant.is_waiting);
         let told = waiting.map(|dependant| {
             dependant.is_waiting = false;
-            Dependant { ..*dependant }
+            *dependant
         });
         let waiting: Vec<_> = told.collect();
-        (!waiting.is_empty()).then(|| Self { error: error(job), waiting })
+        (!waiting.is_empty()).then(|| Self { end: end(job), waiting })
     }
 }
 
@@ -76,10 +80,27 @@ impl State {
         found
     }
 
+    /// Writes down that the job with the number `seq` waits for the one that continues it, or
+    /// answers how that one has ended.
+    pub(crate) fn wait_for_continuation(
+        &mut self,
+        id: JobId,
+        seq: u64,
+        by: JobId,
+    ) -> Option<Result<Option<Payload>, JobError>> {
+        let mut end = Some(Err(JobError::unknown(by)));
+        self.edit_edges(by, |job| {
+            let is_waiting = !job.is_final();
+            job.dependants.insert(seq, Dependant { job: id, is_tolerant: false, is_waiting });
+            end = job.end();
+        });
+        end
+    }
+
     /// Notes that a job is final now, and whether it may still read its inputs.
     pub(crate) fn note_end(&mut self, id: JobId) {
         let job = self.jobs.get_mut(&id).expect("a job that ends is stored");
-        self.ends.extend(End::of(job, Job::error));
+        self.ends.extend(End::of(job, |job| job.end().expect("it is final")));
         if !job.is_in(JobState::Failed) {
             let (seq, inputs) = (job.seq, take(&mut job.inputs));
             self.let_go(seq, &inputs);
@@ -89,13 +110,13 @@ impl State {
     /// Notes that a job is no longer stored.
     pub(crate) fn note_deletion(&mut self, mut job: Box<Job>) {
         let cancelled =
-            |job: &Job| Some(JobError::Cancelled { job: job.id, task: job.task.to_string() });
+            |job: &Job| Err(JobError::Cancelled { job: job.id, task: job.task.to_string() });
         self.ends.extend(End::of(&mut job, cancelled));
         self.let_go(job.seq, &job.inputs);
     }
 
     /// Frees the inputs of the job with the number `seq`, which will not read them any more.
-    fn let_go(&mut self, seq: u64, inputs: &[Input]) {
+    pub(crate) fn let_go(&mut self, seq: u64, inputs: &[Input]) {
         for input in inputs {
             self.edit_edges(input.job, |job| {
                 job.dependants.remove(&seq);
@@ -106,18 +127,26 @@ impl State {
     /// Passes the ends of this step on to what waited for them, and the ends that this makes in
     /// turn.
     pub(crate) fn pass_ends_on(&mut self, now_ms: i64) {
-        while let Some(End { error, waiting }) = self.ends.pop_front() {
+        while let Some(End { end, waiting }) = self.ends.pop_front() {
             for dependant in waiting {
-                self.take_end(&dependant, error.as_ref(), now_ms);
+                self.take_end(&dependant, &end, now_ms);
             }
         }
     }
 
-    fn take_end(&mut self, dependant: &Dependant, error: Option<&JobError>, now_ms: i64) {
+    fn take_end(
+        &mut self,
+        dependant: &Dependant,
+        end: &Result<Option<Payload>, JobError>,
+        now_ms: i64,
+    ) {
         let Some(job) = self.jobs.get_mut(&dependant.job) else { return };
         // Another input may have failed it, or somebody cancelled it, in the same step.
         let Phase::Blocked { open } = &mut job.phase else { return };
-        match error.filter(|_| !dependant.is_tolerant) {
+        if job.continued.is_some() {
+            return self.end_as(dependant.job, end.clone(), now_ms);
+        }
+        match end.as_ref().err().filter(|_| !dependant.is_tolerant) {
             Some(error) => {
                 let failure = Failure::of_input(job.id, job.task.to_string(), error);
                 self.fail(dependant.job, failure, now_ms);
@@ -156,10 +185,19 @@ impl State {
         }
     }
 
-    /// Whether an input that a job cannot do without has no result.
-    pub(crate) fn lacks_input(&self, job: &Job) -> bool {
-        let mut needed = job.inputs.iter().filter(|input| !input.tolerant);
-        needed.any(|input| self.jobs.get(&input.job).is_none_or(|input| input.error().is_some()))
+    /// How many of the inputs that a job cannot do without have no result, or are among these.
+    pub(crate) fn lacks_inputs(&self, job: &Job, untold: &HashSet<JobId>) -> usize {
+        let is_lacking = |input: &&Input| {
+            let job = self.jobs.get(&input.job);
+            untold.contains(&input.job) || job.is_none_or(|job| job.error().is_some())
+        };
+        job.inputs.iter().filter(|input| !input.tolerant).filter(is_lacking).count()
+    }
+
+    /// The jobs that may still read this one.
+    pub(crate) fn dependants_of(&self, id: JobId) -> Vec<Dependant> {
+        let job = self.jobs.get(&id).into_iter();
+        job.flat_map(|job| job.dependants.values().copied()).collect()
     }
 
     /// Whether a job waits for this one.

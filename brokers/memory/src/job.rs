@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use taskcore::broker::{Delivery, Input, JobRecord, JobState, Outcome, Receipt};
+use taskcore::broker::{Delivery, Input, JobRecord, JobState, Keep, Outcome, Receipt};
 use taskcore::{Failure, FailureKind, JobError, JobId, Payload, Priority, QueueName};
 
 use crate::inputs::Dependant;
@@ -37,6 +37,8 @@ pub(crate) struct Job {
     pub(crate) unique: Option<Box<Claim>>,
     /// The jobs that it waits for or may read; empty once it will not read them any more.
     pub(crate) inputs: Vec<Input>,
+    /// What to keep of a job that is continued by its only input.
+    pub(crate) continued: Option<Keep>,
     /// The jobs that may still read its outcome, by their `seq`. It is kept for them.
     pub(crate) dependants: BTreeMap<u64, Dependant>,
     pub(crate) phase: Phase,
@@ -105,6 +107,12 @@ impl Job {
     pub(crate) fn is_failed_by_input(&self) -> bool {
         let is_by_input = |failure: &Failure| failure.kind == FailureKind::Input;
         self.is_in(JobState::Failed) && self.failure.as_deref().is_some_and(is_by_input)
+    }
+
+    /// How a job ended, for those that wait for it; `None` if it has not.
+    pub(crate) fn end(&self) -> Option<Result<Option<Payload>, JobError>> {
+        let Phase::Final(ending) = &self.phase else { return None };
+        Some(self.error().map_or_else(|| Ok(ending.result.clone()), Err))
     }
 
     /// Why an ended job has no result; `None` if it has one or may still get one.

@@ -18,12 +18,13 @@
 //!
 //! Read it in this order: `job` (what is stored), `index` (where each job is found), `state`
 //! (the state machine: plain functions of a state and a time), `inputs` (jobs that wait for
-//! others), `unique` (keys), `schedules`, `upkeep`, `store` (lock, clock and bells around it), and
-//! `broker`.
+//! others), `continued` (jobs that go on as others), `unique` (keys), `schedules`, `upkeep`,
+//! `store` (lock, clock and bells around it), and `broker`.
 
 mod broker;
 mod cancel;
 mod connect;
+mod continued;
 mod ended;
 mod error;
 mod index;

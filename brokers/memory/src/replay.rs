@@ -1,6 +1,7 @@
 //! Replaying failed jobs, and reviving what had failed because of them.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use taskcore::JobId;
 use taskcore::broker::{JobFilter, JobState};
@@ -32,26 +33,42 @@ impl State {
         ids
     }
 
-    /// Goes through replayed jobs and what depends on them, in order of creation: a job comes
-    /// after all its inputs, so one look at each is enough.
+    /// Blocks again what had failed because of replayed jobs, and because of that. A job counts the
+    /// inputs that it lacks when the first of them is back, and then only what else comes back; so
+    /// each edge is looked at a few times, whatever the order.
     fn revive(&mut self, replayed: &[JobId], now_ms: i64) {
-        let numbered = replayed.iter().map(|id| (self.job(*id).seq, *id));
-        let mut left: BTreeMap<u64, JobId> = numbered.collect();
-        while let Some((_, id)) = left.pop_first() {
-            let Some(job) = self.jobs.get(&id) else { continue };
-            let is_replayed = matches!(job.phase, Phase::Blocked { open: 0 });
-            let is_revived =
-                job.is_failed_by_input() && !self.lacks_input(job) && self.retake_key(id, now_ms);
-            let Some(job) = self.jobs.get(&id) else { continue };
-            if is_replayed || is_revived {
-                left.extend(job.dependants.iter().map(|(seq, dependant)| (*seq, dependant.job)));
+        let mut left = replayed.to_vec();
+        // Back, but not told yet.
+        let mut untold: HashSet<JobId> = replayed.iter().copied().collect();
+        let mut lacking: HashMap<JobId, usize> = HashMap::new();
+        let mut waiting: BTreeSet<JobId> = untold.iter().copied().collect();
+        while let Some(id) = left.pop() {
+            untold.remove(&id);
+            for dependant in self.dependants_of(id) {
+                let Some(job) = self.jobs.get(&dependant.job) else { continue };
+                waiting.insert(job.id);
+                if dependant.is_tolerant || !job.is_failed_by_input() {
+                    continue;
+                }
+                let lacks = match lacking.entry(job.id) {
+                    Entry::Occupied(count) => {
+                        let count = count.into_mut();
+                        *count -= 1;
+                        *count
+                    }
+                    Entry::Vacant(count) => *count.insert(self.lacks_inputs(job, &untold)),
+                };
+                if lacks == 0 && self.retake_key(dependant.job, now_ms) {
+                    left.push(dependant.job);
+                    untold.insert(dependant.job);
+                    self.change(dependant.job, |job| {
+                        job.failure = None;
+                        job.phase = Phase::Blocked { open: 0 };
+                    });
+                }
             }
-            if is_revived {
-                self.change(id, |job| {
-                    job.failure = None;
-                    job.phase = Phase::Blocked { open: 0 };
-                });
-            }
+        }
+        for id in waiting {
             if matches!(self.job(id).phase, Phase::Blocked { .. }) {
                 self.block(id, now_ms);
             }

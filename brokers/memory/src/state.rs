@@ -10,6 +10,7 @@ use taskcore::broker::{
 };
 use taskcore::{Failure, JobId, Payload, QueueName, TaskOptions};
 
+use crate::continued::Continuation;
 use crate::ended::{Forgotten, IdLog};
 use crate::index::Index;
 use crate::inputs::{End, Found};
@@ -88,6 +89,7 @@ impl State {
             lease: 0,
             unique: Claim::of(new).map(Box::new),
             inputs,
+            continued: None,
             dependants: BTreeMap::new(),
             phase: if is_blocked {
                 Phase::Blocked { open }
@@ -201,6 +203,9 @@ impl State {
                 self.change(id, |job| job.failures = job.failures.saturating_add(1));
                 self.fail(id, failure.clone(), now_ms);
             }
+            Verdict::Continued { jobs, by, keep } => {
+                self.continue_as(id, Continuation { jobs, by: *by, keep: *keep }, now_ms);
+            }
             Verdict::Cancelled => {
                 self.finish(id, JobState::Cancelled, None, Some(TaskOptions::KEEP_RESULT), now_ms);
             }
@@ -212,7 +217,7 @@ impl State {
         Settled::Applied
     }
 
-    fn complete(&mut self, id: JobId, result: Option<Payload>, keep: Keep, now_ms: i64) {
+    pub(crate) fn complete(&mut self, id: JobId, result: Option<Payload>, keep: Keep, now_ms: i64) {
         let keep = match keep {
             Keep::For(span) => span,
             Keep::Nothing if self.job(id).dependants.is_empty() => return self.forget(id, now_ms),

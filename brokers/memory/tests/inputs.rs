@@ -45,6 +45,74 @@ async fn a_chain_of_any_length_fails_is_replayed_and_is_cancelled() {
     assert_eq!(count(&store, JobState::Blocked).await, 0);
 }
 
+/// Each job goes on as the next one, as a recursion does; the last is leased.
+async fn recursion(store: &Connection) -> (Vec<JobId>, Vec<Delivery>) {
+    let first = job([]);
+    enqueue(store, std::slice::from_ref(&first)).await;
+    let mut ids = vec![first.id];
+    let mut running = reserve(store).await;
+    while ids.len() < DEEP {
+        let next = job([]);
+        let (by, keep) = (next.id, Keep::For(Duration::from_secs(60)));
+        settle(store, &running, &Verdict::Continued { jobs: vec![next], by, keep }).await;
+        ids.push(by);
+        running = reserve(store).await;
+    }
+    (ids, running)
+}
+
+#[tokio::test]
+async fn a_recursion_of_any_depth_fails_is_replayed_and_ends() {
+    let store = store();
+    let (ids, running) = recursion(&store).await;
+    assert_eq!(count(&store, JobState::Blocked).await, DEEP as u64 - 1);
+    settle(&store, &running, &failed(running[0].job)).await;
+    assert_eq!(count(&store, JobState::Failed).await, DEEP as u64);
+    let replayed = operate(&store).replay(&JobFilter::default()).await.unwrap();
+    assert_eq!(replayed, ids[DEEP - 1..]);
+    assert_eq!(count(&store, JobState::Blocked).await, DEEP as u64 - 1);
+    finish_all(&store).await;
+    let ends = [ids[0], ids[DEEP / 2], ids[DEEP - 1]];
+    assert_eq!(states(&store, &ends).await, [JobState::Done; 3]);
+    assert_eq!(count(&store, JobState::Blocked).await, 0);
+}
+
+#[tokio::test]
+async fn a_recursion_of_any_depth_is_cancelled_with_its_first_job() {
+    let store = store();
+    let (ids, _) = recursion(&store).await;
+    operate(&store).cancel(&ids[..1], CancelScope::WithInputs).await.unwrap();
+    let ends = [ids[0], ids[DEEP / 2], ids[DEEP - 1]];
+    assert_eq!(states(&store, &ends).await, [JobState::Cancelled; 3]);
+    assert_eq!(count(&store, JobState::Blocked).await, 0);
+}
+
+/// The jobs that continue are newer than what waits for the continued ones.
+#[tokio::test]
+async fn a_replay_revives_what_waits_for_thousands_of_continued_jobs() {
+    const WIDE: usize = 20_000;
+    let store = store();
+    let jobs: Vec<NewJob> = (0..WIDE).map(|_| job([])).collect();
+    let mut all = job([]);
+    all.inputs = jobs.iter().map(|job| owns(job.id)).collect();
+    enqueue(&store, &jobs).await;
+    enqueue(&store, std::slice::from_ref(&all)).await;
+    for running in reserve(&store).await {
+        let next = job([]);
+        let (by, keep) = (next.id, Keep::Nothing);
+        settle(&store, &[running], &Verdict::Continued { jobs: vec![next], by, keep }).await;
+    }
+    let running = reserve(&store).await;
+    settle(&store, &running, &failed(all.id)).await;
+    assert_eq!(count(&store, JobState::Failed).await, 2 * WIDE as u64 + 1);
+    let replayed = operate(&store).replay(&JobFilter::default()).await.unwrap();
+    assert_eq!(replayed.len(), WIDE);
+    assert_eq!(count(&store, JobState::Blocked).await, WIDE as u64 + 1);
+    finish_all(&store).await;
+    finish_all(&store).await;
+    assert_eq!(states(&store, &[all.id]).await, [JobState::Done]);
+}
+
 #[tokio::test]
 async fn an_input_is_cancelled_with_the_last_that_waits_for_it_however_far_down_it_is() {
     let store = store();

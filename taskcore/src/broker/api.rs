@@ -46,6 +46,13 @@ use crate::queue::QueueName;
 ///   as an input is done, cancelled, expired or deleted: a failed one may be replayed, and reads
 ///   its inputs again. This holds for [`Keep::Nothing`](super::Keep::Nothing) as well, result
 ///   included.
+/// - **Continuation.** A job that is continued by another waits for that one alone, as for an input
+///   that it needs, and that it owns if the verdict made it; it needs its own inputs no more. Once
+///   that one is done, it is done with the same result, in the same step; if that one ends
+///   otherwise, or is unknown, it fails as for any input, but with
+///   [`Failure::of_continuation`](crate::Failure::of_continuation). It has started, so it never
+///   expires. One that would wait for itself, through whatever jobs, fails at once with
+///   [`Failure::of_cycle`](crate::Failure::of_cycle) instead.
 ///
 /// - **Unique keys.** At most one job of a task holds a key. A job that names one takes it in the
 ///   step that stores it, and holds it [as long as it says](super::UniqueScope). If another job
@@ -74,6 +81,10 @@ use crate::queue::QueueName;
 /// | running | verdict retry | scheduled | attempt + 1 |
 /// | running | verdict failed | failed | attempt + 1 |
 /// | running | verdict release | ready | |
+/// | running | verdict continued | blocked | |
+/// | running | verdict continued, by a job that needs it | failed | attempt + 1 |
+/// | blocked | the job that continues it is done | done, with its result | |
+/// | blocked | the job that continues it ended otherwise | failed (input) | |
 /// | running | verdict cancelled | cancelled | |
 /// | running | lease ended | ready | losses + 1; recoveries + 1 if begun |
 /// | running | lease ended, recoveries at the limit | failed (lost) | |

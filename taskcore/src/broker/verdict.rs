@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Receipt;
+use super::{NewJob, Receipt};
 use crate::error::Failure;
 use crate::id::JobId;
 use crate::payload::Payload;
@@ -40,6 +40,15 @@ pub enum Verdict {
     Failed {
         /// Why.
         failure: Failure,
+    },
+    /// The job goes on as another one, and ends as that one does.
+    Continued {
+        /// Stored in the same step, in order; as for [`Broker::enqueue`](super::Broker::enqueue).
+        jobs: Vec<NewJob>,
+        /// One of these, or any job.
+        by: JobId,
+        /// What to keep once it is done.
+        keep: Keep,
     },
     /// The job turned out to have nothing to do: it ends as cancelled.
     Cancelled,

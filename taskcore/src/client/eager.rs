@@ -1,6 +1,7 @@
 //! Eager mode: `.delay()` runs the call here.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -10,17 +11,20 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::Client;
-use super::graph::{Graph, Made};
+use super::graph::{Graph, Made, Root};
+use super::unique::Standing;
 use crate::broker::{Due, JobState, Lookup, NewJob, Outcome};
 use crate::context::{Context, ContextParts};
+use crate::continuation::Continuation;
 use crate::envelope::Envelope;
-use crate::error::{DelayError, Failure, FailureKind};
+use crate::error::{DelayError, Failure, FailureKind, JobError};
+use crate::handle::HandleSource;
 use crate::id::JobId;
 use crate::panic::panic_message;
 use crate::payload::Payload;
 use crate::scope::{self, Scope};
 use crate::source::NoArgument;
-use crate::task::{Completion, Frame, Raised, Run};
+use crate::task::{Completion, Frame, Raised, Run, Yielded};
 use crate::trace::TraceParent;
 
 /// Runs the jobs of an expression as a worker would, each after its inputs, arguments and
@@ -40,24 +44,112 @@ pub(super) async fn run(
     }
 }
 
-/// Runs all jobs of a graph, each after its inputs.
+/// Runs all jobs of a graph, each after its inputs, and what continues them.
 pub(super) async fn run_all(
     client: &Client,
     graph: Graph<'_>,
 ) -> Result<HashMap<JobId, Lookup>, DelayError> {
-    let mut found = HashMap::new();
-    for (made, job) in graph.into_runs() {
-        // Those of this expression ran before; the others are jobs of some store.
+    // A stack of our own: a recursion of jobs may be deeper than that of the thread.
+    let mut levels = vec![Level::new(graph, None)];
+    while let Some(level) = levels.last_mut() {
+        if let Some((made, job)) = level.runs.next() {
+            level.find_inputs(client, &job).await;
+            match run_one(client, &made, &job, &level.found).await? {
+                Ran::Ended(outcome) => level.add(*outcome),
+                Ran::Continued(context, by) => levels.push(Level::of(client, context, by)?),
+            }
+            continue;
+        }
+        let Some(Level { found, continues, .. }) = levels.pop() else { break };
+        match (continues, levels.last_mut()) {
+            (Some(continued), Some(level)) => level.add(continued.end(client, found).await),
+            _ => return Ok(found),
+        }
+    }
+    unreachable!("the lowest level answers")
+}
+
+/// The jobs of one expression.
+struct Level {
+    /// Those that are left.
+    runs: std::vec::IntoIter<(Made, NewJob)>,
+    /// How the others ended, and what they needed.
+    found: HashMap<JobId, Lookup>,
+    /// The job that the expression continues.
+    continues: Option<Continued>,
+}
+
+/// A job that ends as another one.
+struct Continued {
+    context: Context,
+    by: JobId,
+    /// Set if it was made of a handle.
+    handle: Option<HandleSource>,
+}
+
+/// How far a job got.
+enum Ran {
+    Ended(Box<Outcome>),
+    Continued(Context, Continuation),
+}
+
+impl Level {
+    fn new(graph: Graph<'_>, continues: Option<Continued>) -> Self {
+        let runs: Vec<_> = graph.into_runs().collect();
+        Self { runs: runs.into_iter(), found: HashMap::new(), continues }
+    }
+
+    /// What continues the job of a context.
+    fn of(client: &Client, context: Context, by: Continuation) -> Result<Self, DelayError> {
+        let standing = Standing::default();
+        let mut graph = Graph::new(client, &standing);
+        let (by, handle) = match by.0 {
+            Root::Plan(plan) => (graph.add(&plan, Due::Now)?.id, None),
+            Root::Job(job, handle, options) => {
+                graph.follow(&options, &context.trace().to_string())?;
+                (job, Some(handle))
+            }
+        };
+        Ok(Self::new(graph, Some(Continued { context, by, handle })))
+    }
+
+    /// Those of this expression ran before; the others are jobs of some store.
+    async fn find_inputs(&mut self, client: &Client, job: &NewJob) {
         for input in &job.inputs {
-            if let std::collections::hash_map::Entry::Vacant(e) = found.entry(input.job) {
+            if let Entry::Vacant(unknown) = self.found.entry(input.job) {
                 let lookup = client.wait_for(input.job).await.unwrap_or(Lookup::Unknown);
-                e.insert(lookup);
+                unknown.insert(lookup);
             }
         }
-        let outcome = run_one(client, &made, &job, &found).await?;
-        found.insert(job.id, Lookup::Final(Box::new(outcome)));
     }
-    Ok(found)
+
+    fn add(&mut self, outcome: Outcome) {
+        self.found.insert(outcome.job, Lookup::Final(Box::new(outcome)));
+    }
+}
+
+impl Continued {
+    /// The end of the job, once all that continues it has run.
+    async fn end(self, client: &Client, mut found: HashMap<JobId, Lookup>) -> Outcome {
+        let Self { context, by, handle } = self;
+        let lookup = match (found.remove(&by), handle) {
+            (Some(lookup), _) => lookup,
+            (None, Some(HandleSource::Known(lookup))) => *lookup,
+            (None, _) => client.wait_for(by).await.unwrap_or(Lookup::Unknown),
+        };
+        let ended = match lookup {
+            Lookup::Final(outcome) => match outcome.error() {
+                None => Ok(outcome.result),
+                Some(error) => Err(error),
+            },
+            _ => Err(JobError::unknown(by)),
+        };
+        let failed = |error| {
+            let task = context.task().to_owned();
+            Failure::of_continuation(context.id(), task, context.attempt(), &error)
+        };
+        outcome_of(&context, ended.map_err(failed))
+    }
 }
 
 async fn run_one(
@@ -65,7 +157,7 @@ async fn run_one(
     made: &Made,
     job: &NewJob,
     found: &HashMap<JobId, Lookup>,
-) -> Result<Outcome, DelayError> {
+) -> Result<Ran, DelayError> {
     let task = made.descriptor;
     let envelope = Envelope::decode(job.envelope.as_slice()).map_err(|error| {
         DelayError::Option { task: task.name.to_owned(), reason: error.to_string() }
@@ -75,11 +167,11 @@ async fn run_one(
         Ok(args) => args,
         Err(NoArgument::Failed(error)) => {
             let failure = Failure::of_input(made.id, task.name.to_owned(), &error);
-            return Ok(outcome_of(&context, Err(failure)));
+            return Ok(Ran::of(&context, Err(failure)));
         }
         Err(NoArgument::NoFailure(_)) => {
             let nothing = outcome_of(&context, Ok(None));
-            return Ok(Outcome { state: JobState::Cancelled, ..nothing });
+            return Ok(Ran::Ended(Box::new(Outcome { state: JobState::Cancelled, ..nothing })));
         }
     };
     let mut scope = scope::current();
@@ -98,7 +190,24 @@ async fn run_one(
         })),
         Err(panic) => Ended::Panicked(panic_message(&*panic)),
     };
-    Ok(outcome(&context, ended))
+    let ended = match ended {
+        Ended::Returned(Ok(Yielded::Continued(by))) => return Ok(Ran::Continued(context, by)),
+        Ended::Returned(Ok(Yielded::Result(result))) => Ok(result),
+        Ended::Returned(Err(raised)) => Err(Failure::of_raised(&context, raised)),
+        Ended::Panicked(message) => Err(Failure::of_panic(&context, message)),
+        Ended::TimedOut(timeout) => {
+            let timeout = humantime::format_duration(timeout);
+            let message = format!("the attempt ran past its time-out of {timeout}");
+            Err(Failure::new(&context, FailureKind::Timeout, message))
+        }
+    };
+    Ok(Ran::of(&context, ended))
+}
+
+impl Ran {
+    fn of(context: &Context, ended: Result<Option<Payload>, Failure>) -> Self {
+        Self::Ended(Box::new(outcome_of(context, ended)))
+    }
 }
 
 fn context(client: &Client, made: &Made, timeout: Option<Duration>) -> Context {
@@ -160,20 +269,6 @@ async fn within(
         context.cancellation().cancel();
         Ended::TimedOut(timeout)
     })
-}
-
-fn outcome(context: &Context, ended: Ended) -> Outcome {
-    let ended = match ended {
-        Ended::Returned(Ok(result)) => Ok(result),
-        Ended::Returned(Err(raised)) => Err(Failure::of_raised(context, raised)),
-        Ended::Panicked(message) => Err(Failure::of_panic(context, message)),
-        Ended::TimedOut(timeout) => {
-            let timeout = humantime::format_duration(timeout);
-            let message = format!("the attempt ran past its time-out of {timeout}");
-            Err(Failure::new(context, FailureKind::Timeout, message))
-        }
-    };
-    outcome_of(context, ended)
 }
 
 fn outcome_of(context: &Context, ended: Result<Option<Payload>, Failure>) -> Outcome {

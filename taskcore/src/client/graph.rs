@@ -13,7 +13,7 @@ use crate::call::Call;
 use crate::envelope::Envelope;
 use crate::error::{DelayError, JobError};
 use crate::follow::did_not_fail;
-use crate::handle::{Handle, HandleSource};
+use crate::handle::HandleSource;
 use crate::id::JobId;
 use crate::options::CallOptions;
 use crate::payload::Payload;
@@ -24,35 +24,38 @@ use crate::task::TaskDescriptor;
 use crate::trace::TraceParent;
 
 /// A call at the root of an expression.
-pub(super) enum Top<T> {
+#[derive(Debug)]
+pub(crate) enum Root {
     /// A job is to be made.
-    Plan(Plan),
-    /// It was made of this handle. Its options hold what follows the job.
-    Job(Handle<T>, CallOptions),
+    Plan(Box<Plan>),
+    /// It was made of the handle of this job. Its options hold what follows the job.
+    Job(JobId, HandleSource, Box<CallOptions>),
 }
 
 /// Planning goes down a level of the stack for each call inside a call. Two thousand fit on a
 /// thread of 2 MiB, Tokio's default, in a build without optimisation.
 const MAX_NESTING: u32 = 1_000;
 
-/// The plan of a call at the root: a gather is a job of its own there.
-pub(super) fn top<T, R, P>(call: &Call<T, R, P>) -> Result<Top<T>, DelayError> {
-    let (task, levels) = (call.task().name, call.nesting());
-    if levels > MAX_NESTING {
-        return Err(DelayError::TooDeep { task: task.to_owned(), levels, limit: MAX_NESTING });
+impl Root {
+    /// The plan of this call: a gather is a job of its own here.
+    pub(crate) fn of<T, R, P>(call: &Call<T, R, P>) -> Result<Self, DelayError> {
+        let (task, levels) = (call.task().name, call.nesting());
+        if levels > MAX_NESTING {
+            return Err(DelayError::TooDeep { task: task.to_owned(), levels, limit: MAX_NESTING });
+        }
+        let encode = |source| DelayError::Encode { task: task.to_owned(), source };
+        Ok(match call.planned().map_err(encode)? {
+            Planned::Call(plan) => Self::Plan(plan),
+            Planned::Job(job, source) => {
+                Self::Job(job, source, Box::new(call.caller().options.clone()))
+            }
+            gathered => {
+                let mut args = ArgsPlan::new();
+                args.add_input(GATHER_PARAM, gathered);
+                Self::Plan(Box::new(call.caller().plan(args, || None)))
+            }
+        })
     }
-    let encode = |source| DelayError::Encode { task: call.task().name.to_owned(), source };
-    Ok(match call.planned().map_err(encode)? {
-        Planned::Call(plan) => Top::Plan(*plan),
-        Planned::Job(job, source) => {
-            Top::Job(Handle::of_source(job, source), call.caller().options.clone())
-        }
-        gathered => {
-            let mut args = ArgsPlan::new();
-            args.add_input(GATHER_PARAM, gathered);
-            Top::Plan(call.caller().plan(args, || None))
-        }
-    })
 }
 
 /// The jobs of one expression, or of several, each after its inputs.

@@ -23,6 +23,7 @@ use crate::broker::{
     Lookup, NewJob, Operate, ResultStore, Template,
 };
 use crate::call::Call;
+use crate::continuation::Continuation;
 use crate::error::{DelayError, JobError};
 use crate::handle::Handle;
 use crate::id::JobId;
@@ -31,8 +32,10 @@ use crate::plan::Plan;
 use crate::scope;
 use crate::trace::TraceParent;
 use enqueuer::Enqueuer;
-use graph::{Graph, Made, Top, top};
+use graph::{Graph, Made};
 use unique::Standing;
+
+pub(crate) use graph::Root;
 use waiter::Waiters;
 
 /// What applications delay calls through. A clone shares it.
@@ -107,6 +110,15 @@ enum Stored {
     All,
     /// Its calls are to be planned anew, around jobs that hold their unique keys.
     NotYet,
+}
+
+/// What continues a job, ready to be stored; see [`Client::continuing`].
+#[derive(Debug)]
+pub struct Continued {
+    /// The jobs to store.
+    pub jobs: Vec<NewJob>,
+    /// The job that the other one ends as.
+    pub by: JobId,
 }
 
 /// Jobs in one look-up.
@@ -204,23 +216,23 @@ impl Client {
             }
             return Ok(handles);
         }
-        let mut tops = calls.iter().map(top).collect::<Result<Vec<_>, _>>()?;
+        let mut roots = calls.iter().map(Root::of).collect::<Result<Vec<_>, _>>()?;
         drop(calls);
         let mut standing = Standing::default();
         loop {
             let mut graph = Graph::new(self, &standing);
-            let mut handles = Vec::with_capacity(tops.len());
-            for top in &tops {
-                handles.push(match top {
-                    Top::Plan(plan) => self.handle_of(&graph.add(plan, Due::Now)?, &plan.options),
-                    Top::Job(handle, options) => {
+            let mut handles = Vec::with_capacity(roots.len());
+            for root in &roots {
+                handles.push(match root {
+                    Root::Plan(plan) => self.handle_of(&graph.add(plan, Due::Now)?, &plan.options),
+                    Root::Job(job, source, options) => {
                         graph.follow(options, &self.trace())?;
-                        handle.clone()
+                        Handle::of_source(*job, source.clone())
                     }
                 });
             }
             if !graph.may_reuse() {
-                tops.clear();
+                roots.clear();
             }
             let jobs = graph.into_jobs()?;
             if self.store_jobs(jobs, &mut standing).await? == Stored::All {
@@ -240,12 +252,12 @@ impl Client {
         R: Send + 'static,
         P: 'static,
     {
-        let plan = match top(&call)? {
-            Top::Plan(plan) => plan,
-            Top::Job(handle, options) => {
+        let plan = match Root::of(&call)? {
+            Root::Plan(plan) => plan,
+            Root::Job(job, source, options) => {
                 drop(call);
                 self.follow(&options).await?;
-                return Ok(handle);
+                return Ok(Handle::of_source(job, source));
             }
         };
         // The call is `Send`, but not `Sync`.
@@ -272,6 +284,33 @@ impl Client {
             }
         }
         unreachable!("only what may reuse a job is planned anew")
+    }
+
+    /// The jobs that continue a job, and which of them, or of those that are there, it ends as;
+    /// for whoever runs tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`DelayError`] as for [`Call::delay`].
+    pub fn continuing(&self, by: Continuation) -> Result<Continued, DelayError> {
+        let standing = Standing::default();
+        let mut graph = Graph::new(self, &standing);
+        let by = match by.0 {
+            Root::Plan(plan) => graph.add(&plan, Due::Now)?.id,
+            Root::Job(job, _, options) => {
+                graph.follow(&options, &self.trace())?;
+                job
+            }
+        };
+        let jobs = graph.into_jobs()?;
+        self.shared.enqueuer.check_size(jobs.len())?;
+        if let Some(job) = jobs.iter().find(|job| job.unique.is_some()) {
+            let reason = "what continues a job has no unique key: delay it in the task and return \
+                          its handle"
+                .to_owned();
+            return Err(DelayError::Option { task: job.task.to_string(), reason });
+        }
+        Ok(Continued { jobs, by })
     }
 
     /// Stores what follows a job that is there.
@@ -302,7 +341,7 @@ impl Client {
     pub fn would_store<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Vec<NewJob>, DelayError> {
         let standing = Standing::default();
         let mut graph = Graph::new(self, &standing);
-        if let Top::Plan(plan) = top(call)? {
+        if let Root::Plan(plan) = Root::of(call)? {
             graph.add(&plan, Due::Now)?;
         }
         graph.into_jobs()

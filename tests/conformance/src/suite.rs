@@ -68,6 +68,37 @@ macro_rules! __cases {
                 ]
                 batched []
             }
+            continued {
+                once [
+                    a_chain_of_thousands_of_continuations_ends_together
+                    a_waiting_reserve_gets_what_continues_a_job
+                ]
+                batched [
+                    a_continued_job_is_blocked_until_what_continues_it_is_done
+                    a_continued_job_has_the_result_of_what_continues_it
+                    a_stale_continuation_changes_nothing
+                    a_continuation_may_be_a_workflow
+                    a_job_may_be_continued_by_one_that_was_stored_before
+                    a_job_that_is_continued_by_one_that_has_ended_ends_at_once
+                    a_continued_job_fails_with_what_continues_it
+                    what_waits_for_a_continued_job_goes_on_when_that_is_done
+                    a_job_that_would_wait_for_itself_fails_at_once
+                    a_job_may_be_continued_by_one_that_ends_in_the_same_batch
+                    finished_names_what_continues_a_job_before_it
+                ]
+            }
+            continued_ended {
+                once []
+                batched [
+                    cancelling_a_continued_job_cancels_what_continues_it
+                    cancelling_a_continued_job_leaves_what_was_not_made_for_it
+                    replaying_what_continues_a_job_blocks_it_again
+                    a_continued_job_never_expires
+                    a_continued_job_is_kept_for_its_own_retention
+                    a_continued_job_keeps_what_continues_it_and_not_its_inputs
+                    continued_jobs_and_what_continues_them_can_be_deleted
+                ]
+            }
             enqueue {
                 once [
                     an_id_named_twice_in_one_batch_is_stored_once

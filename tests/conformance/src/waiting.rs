@@ -1,8 +1,10 @@
 //! Jobs that wait for other jobs, for the cases about them.
 
+use std::time::Duration;
+
 use taskcore::broker::{
-    BrokerError, CancelOutcome, CancelScope, Delivery, Input, JobFilter, JobState, Lookup, NewJob,
-    Outcome,
+    BrokerError, CancelOutcome, CancelScope, Delivery, Input, JobFilter, JobState, Keep, Lookup,
+    NewJob, Outcome, Settled, Settlement, Verdict,
 };
 use taskcore::{Failure, FailureKind, JobError, JobId};
 
@@ -101,6 +103,41 @@ impl<'h> Lab<'h> {
         assert_eq!(record.finished_at, Some(end.finished_at));
         assert_eq!(record.envelope, envelope_of(id), "a failed job may be revived");
     }
+
+    /// Each of these goes on as a new job; answers which.
+    pub(crate) async fn continue_each(&self, deliveries: &[Delivery]) -> Vec<JobId> {
+        let next = plain_jobs(deliveries.len());
+        let answers = self.settle_each(deliveries, &each_by(&next)).await;
+        assert_eq!(answers, applied(deliveries.len()));
+        ids_of(&next)
+    }
+
+    /// Settles each delivery with a verdict of its own.
+    pub(crate) async fn settle_each(
+        &self,
+        deliveries: &[Delivery],
+        verdicts: &[Verdict],
+    ) -> Vec<Settled> {
+        let settlement = |(delivery, verdict): (&Delivery, &Verdict)| Settlement {
+            job: delivery.job,
+            receipt: delivery.receipt.clone(),
+            verdict: verdict.clone(),
+        };
+        let batch: Vec<_> = deliveries.iter().zip(verdicts).map(settlement).collect();
+        self.broker().settle(&batch).await.unwrap()
+    }
+
+    /// Checks that a job failed in an attempt, because of a job that was to continue it.
+    pub(crate) async fn assert_ended_by(&self, id: JobId, attempt: u32, by: &JobError) {
+        let end = self.ends(&[id]).await.remove(0);
+        let task = "suite::plain".to_owned();
+        let failure = Failure::of_continuation(id, task, attempt, by);
+        assert_eq!((end.state, end.failure), (JobState::Failed, Some(failure.clone())));
+        let record = self.records(&[id]).await.remove(0);
+        assert_eq!((record.failures, record.waits_for), (attempt - 1, 0));
+        assert_eq!(record.failure, Some(failure));
+        assert!(record.started_at.is_some());
+    }
 }
 
 /// A job that waits for others.
@@ -142,4 +179,24 @@ pub(crate) fn owns(job: JobId) -> Input {
 
 pub(crate) fn these(ids: &[JobId]) -> JobFilter {
     JobFilter { ids: Some(ids.to_vec()), ..JobFilter::default() }
+}
+
+/// The job goes on as this one; its outcome is kept for an hour.
+pub(crate) fn continued(jobs: Vec<NewJob>, by: JobId) -> Verdict {
+    Verdict::Continued { jobs, by, keep: Keep::For(Duration::from_secs(60 * 60)) }
+}
+
+/// A verdict for each of these new jobs.
+pub(crate) fn each_by(next: &[NewJob]) -> Vec<Verdict> {
+    next.iter().map(|job| continued(vec![job.clone()], job.id)).collect()
+}
+
+/// A verdict for each of these jobs, which are stored.
+pub(crate) fn each_by_id(next: &[JobId]) -> Vec<Verdict> {
+    next.iter().map(|job| continued(vec![], *job)).collect()
+}
+
+/// So many verdicts that count.
+pub(crate) fn applied(count: usize) -> Vec<Settled> {
+    vec![Settled::Applied; count]
 }

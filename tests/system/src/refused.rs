@@ -8,12 +8,12 @@
 //! #[register_task]
 //! async fn forty_two() -> u64 { 42 }
 //!
-//! fn store<T: Send + 'static>(call: Call<T>) { drop(call.delay()) }
+//! fn store<T: Send + 'static>(call: Call<T, T>) { drop(call.delay()) }
 //! store(forty_two());
 //! ```
 //! ```compile_fail,E0308
 //! # use hereafter::prelude::*;
-//! fn store<T: Send + 'static>(call: Call<T>) { drop(call.delay()) }
+//! fn store<T: Send + 'static>(call: Call<T, T>) { drop(call.delay()) }
 //! store::<u64>(42);
 //! ```
 //!

@@ -11,6 +11,7 @@ use taskcore::{Failure, JobError, JobId};
 
 use super::args::Args;
 use super::bulk::Bulk;
+use super::continued;
 use super::finish::{self, Ending, push_seq, same};
 use super::row;
 use super::settle::json;
@@ -32,25 +33,47 @@ pub(super) async fn ended(
     let edges = Edges::of(session, seqs).await?;
     if state != JobState::Failed {
         unlink(session, &edges.dependants).await?;
+        continued::leave(session, &edges.continued).await?;
     }
-    for chunk in edges.inputs.chunks(Bulk::MAX_ROWS) {
-        follow(session, chunk, state == JobState::Done).await?;
+    if state == JobState::Done {
+        follow_all(session, &edges.inputs, true).await?;
+        return pass_result_on(session, &edges.continuations).await;
     }
-    Ok(())
+    follow_all(session, &edges.needed(), false).await
+}
+
+/// Ends what goes on as these jobs, which are done, and tells those that wait for that.
+pub(super) async fn pass_result_on(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> {
+    if seqs.is_empty() {
+        return Ok(());
+    }
+    let completed = continued::complete(session, seqs).await?;
+    follow_all(session, &completed, true).await
 }
 
 /// These jobs need their inputs no more. Those whose retention has passed meanwhile come into
 /// upkeep's list again, where they were passed over.
 pub(super) async fn unlink(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> {
+    forsake(session, &sql::KEPT_FOR, &sql::UNLINK, seqs).await
+}
+
+/// Deletes the edges of these jobs to what they waited for. What was kept for them comes into
+/// upkeep's list.
+pub(super) async fn forsake(
+    session: &mut Session,
+    kept_for: &'static Bulk,
+    unlink: &'static Bulk,
+    seqs: &[i64],
+) -> Result<(), sqlx::Error> {
     let now_ms = session.now_ms;
     let rest = |args: Args| args.with(now_ms);
-    let rows = session.sql.fetch_bulk(&sql::KEPT_FOR, seqs, push_seq, rest).await?;
+    let rows = session.sql.fetch_bulk(kept_for, seqs, push_seq, rest).await?;
     let (mut ids, mut prune_at) = (Vec::new(), now_ms);
     for row in &rows {
         ids.extend_from_slice(row::job_id(row, "id")?.as_bytes());
         prune_at = prune_at.min(row::integer(row, "keep_until")?);
     }
-    session.sql.execute_bulk(&sql::UNLINK, seqs, push_seq, same).await?;
+    session.sql.execute_bulk(unlink, seqs, push_seq, same).await?;
     if ids.is_empty() { Ok(()) } else { session.note_finished(prune_at, &ids).await }
 }
 
@@ -59,7 +82,7 @@ pub(super) async fn needed(session: &mut Session, seqs: &[i64]) -> Result<Vec<i6
     if seqs.is_empty() || !session.has_edges().await? {
         return Ok(Vec::new());
     }
-    Ok(Edges::of(session, seqs).await?.inputs)
+    Ok(Edges::of(session, seqs).await?.needed())
 }
 
 /// A job that fails because of an input.
@@ -158,11 +181,17 @@ pub(super) async fn count(session: &mut Session, counts: &[Count]) -> Result<(),
     Ok(())
 }
 
-/// Which of some jobs are inputs of others, and which have inputs.
+/// What some jobs have to do with others.
 #[derive(Debug, Default)]
 struct Edges {
+    /// Those that are inputs.
     inputs: Vec<i64>,
+    /// Those that have inputs.
     dependants: Vec<i64>,
+    /// Those that continue others.
+    continuations: Vec<i64>,
+    /// Those that are continued.
+    continued: Vec<i64>,
 }
 
 impl Edges {
@@ -176,9 +205,36 @@ impl Edges {
             if row::is_set(&row, "is_dependant")? {
                 edges.dependants.push(seq);
             }
+            if row::is_set(&row, "continues")? {
+                edges.continuations.push(seq);
+            }
+            if row::is_set(&row, "is_continued")? {
+                edges.continued.push(seq);
+            }
         }
         Ok(edges)
     }
+
+    /// Those that others wait for, in whatever way, each once.
+    fn needed(mut self) -> Vec<i64> {
+        if !self.continuations.is_empty() {
+            self.inputs.append(&mut self.continuations);
+            self.inputs.sort_unstable();
+            self.inputs.dedup();
+        }
+        self.inputs
+    }
+}
+
+async fn follow_all(
+    session: &mut Session,
+    seqs: &[i64],
+    has_result: bool,
+) -> Result<(), sqlx::Error> {
+    for chunk in seqs.chunks(Bulk::MAX_ROWS) {
+        follow(session, chunk, has_result).await?;
+    }
+    Ok(())
 }
 
 /// One chunk of jobs that ended. The next one reads the counts that this one wrote, so it does
@@ -214,9 +270,21 @@ struct Falling {
     seq: i64,
     id: JobId,
     task: String,
+    /// The attempt in which it was continued, if it was.
+    continued_in: Option<u32>,
 }
 
-/// What fails with these jobs, in the order of storing, which is one from inputs to dependants.
+impl Falling {
+    fn failure(&self, error: &JobError) -> Failure {
+        let task = self.task.clone();
+        match self.continued_in {
+            Some(attempt) => Failure::of_continuation(self.id, task, attempt, error),
+            None => Failure::of_input(self.id, task, error),
+        }
+    }
+}
+
+/// What fails with these jobs, in the order of storing.
 async fn fallen(session: &mut Session, seqs: &[i64]) -> Result<Vec<Falling>, sqlx::Error> {
     let rows = session.sql.fetch_bulk(&sql::FALLEN, seqs, push_seq, same).await?;
     let falling = |row| {
@@ -224,6 +292,10 @@ async fn fallen(session: &mut Session, seqs: &[i64]) -> Result<Vec<Falling>, sql
             seq: row::integer(row, "seq")?,
             id: row::job_id(row, "id")?,
             task: row::text(row, "task")?,
+            continued_in: match row::is_set(row, "is_continued")? {
+                true => Some(row::count(row, "failures")?.saturating_add(1)),
+                false => None,
+            },
         })
     };
     let mut fallen = rows.iter().map(falling).collect::<Result<Vec<_>, sqlx::Error>>()?;
@@ -248,17 +320,36 @@ async fn explain(
         errors.insert(row::integer(&row, "seq")?, row::error(&row)?);
     }
     let mut fallen = Vec::with_capacity(falling.len());
-    for job in falling {
-        let error = cause_of(&job).and_then(|cause| errors.get(&cause));
-        let failure = match error {
-            Some(error) => Failure::of_input(job.id, job.task, error),
+    for at in from_cause_to_effect(&falling, changes) {
+        let job = &falling[at];
+        let failure = match cause_of(job).and_then(|cause| errors.get(&cause)) {
+            Some(error) => job.failure(error),
             // Somebody deleted the row of the input, and left that it is one.
-            None => Failure::of_input(job.id, job.task, &JobError::unknown(job.id)),
+            None => job.failure(&JobError::unknown(job.id)),
         };
         errors.insert(job.seq, JobError::from_failure(failure.clone()));
         fallen.push(Fallen { seq: job.seq, id: job.id, failure });
     }
     Ok(fallen)
+}
+
+/// The places of these jobs, each after the one that is its cause. An input is older than what
+/// waits for it, but what continues a job may be newer.
+fn from_cause_to_effect(falling: &[Falling], changes: &BTreeMap<i64, Change>) -> Vec<usize> {
+    let mut order = Vec::with_capacity(falling.len());
+    let mut is_seen = vec![false; falling.len()];
+    for at in 0..falling.len() {
+        let start = order.len();
+        let mut next = Some(at);
+        while let Some(at) = next.filter(|at| !is_seen[*at]) {
+            is_seen[at] = true;
+            order.push(at);
+            let cause = changes.get(&falling[at].seq).and_then(|change| change.cause);
+            next = cause.and_then(|seq| falling.binary_search_by_key(&seq, |job| job.seq).ok());
+        }
+        order[start..].reverse();
+    }
+    order
 }
 
 /// Jobs that wait for no other any more.

@@ -31,6 +31,7 @@ mod cancel;
 mod check;
 mod claim;
 mod connection;
+mod continued;
 mod dependants;
 mod depth;
 mod enqueue;

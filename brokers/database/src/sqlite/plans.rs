@@ -12,7 +12,7 @@ use super::connection::{self, Connection};
 use super::filter::Query;
 use super::migrate;
 use super::options::SqliteOptions;
-use super::statements::{self as s, filters, inputs, schedules, unique};
+use super::statements::{self as s, continued, filters, inputs, schedules, unique};
 
 /// A text of a statement, whatever kind of constant it is.
 trait Text {
@@ -43,7 +43,10 @@ macro_rules! named {
 
 /// Every statement that reads or writes tables of jobs.
 fn statements() -> Vec<Named> {
-    [of_jobs(), of_inputs(), of_keys(), of_schedules()].into_iter().flatten().collect()
+    [of_jobs(), of_inputs(), of_continued(), of_keys(), of_schedules()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn of_jobs() -> Vec<Named> {
@@ -86,6 +89,14 @@ fn of_schedules() -> Vec<Named> {
     named! {
         PUT_SCHEDULE SCHEDULE_STANDING SCHEDULE SCHEDULES SCHEDULES_DUE SCHEDULE_NEXT
         FIRE_SCHEDULE HOLD_SCHEDULE DELETE_SCHEDULE
+    }
+}
+
+fn of_continued() -> Vec<Named> {
+    use continued::*;
+    named! {
+        CONTINUE CYCLES CONTINUED BLOCK_CONTINUED STARTED COMPLETED COMPLETE KEPT_FOR_CONTINUED
+        UNCONTINUE UNCONTINUE_DELETED
     }
 }
 
@@ -134,8 +145,15 @@ async fn plan(sql: &mut Connection, text: &str) -> Vec<String> {
 fn walks(plan: &[String]) -> impl Iterator<Item = &String> {
     plan.iter().filter(|step| {
         let is_input = ["CONSTANT", "asked", "json_each"].iter().any(|input| step.contains(input))
-            || ["SCAN input", "SCAN fallen", "SCAN mended", "SCAN unwanted"]
-                .contains(&step.as_str());
+            || [
+                "SCAN input",
+                "SCAN fallen",
+                "SCAN mended",
+                "SCAN unwanted",
+                "SCAN needed",
+                "SCAN completed",
+            ]
+            .contains(&step.as_str());
         (step.starts_with("SCAN") && !is_input) || step.starts_with("USE TEMP B-TREE FOR ORDER")
     })
 }
@@ -194,6 +212,7 @@ fn every_statement_about_jobs_is_checked() {
     let of_inputs = include_str!("statements/inputs.rs");
     let of_keys = include_str!("statements/unique.rs");
     let of_schedules = include_str!("statements/schedules.rs");
+    let of_continued = include_str!("statements/continued.rs");
     let of_upkeep = include_str!("statements/upkeep.rs");
     let visible = |line: &'static str| {
         line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(in crate::sqlite) "))
@@ -203,6 +222,7 @@ fn every_statement_about_jobs_is_checked() {
         .chain(of_inputs.lines())
         .chain(of_keys.lines())
         .chain(of_schedules.lines())
+        .chain(of_continued.lines())
         .chain(of_upkeep.lines())
         .filter_map(visible)
         .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))

@@ -1,12 +1,14 @@
 //! Recording verdicts.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
 use taskcore::broker::{JobState, Keep, Settled, Settlement, Verdict};
 use taskcore::{Failure, JobId, Payload};
 
 use super::args::Args;
-use super::dependants;
+use super::continued::{self, Continuing, Ended};
+use super::dependants::{self, Fallen};
 use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::lease;
 use super::statements;
@@ -65,6 +67,7 @@ struct Verdicts<'a> {
     retried: Vec<Retried<'a>>,
     failed: Vec<Failed<'a>>,
     failed_ids: Vec<u8>,
+    continuing: Vec<Continuing<'a>>,
     cancelled: Vec<i64>,
     cancelled_ids: Vec<u8>,
     released: Vec<i64>,
@@ -87,7 +90,7 @@ struct Retried<'a> {
 #[derive(Debug)]
 struct Failed<'a> {
     seq: i64,
-    failure: &'a Failure,
+    failure: Cow<'a, Failure>,
 }
 
 /// A job that is done and of which nothing is kept.
@@ -116,8 +119,11 @@ impl<'a> Verdicts<'a> {
                 self.retried.push(Retried { seq, due_at, failure });
             }
             Verdict::Failed { failure } => {
-                self.failed.push(Failed { seq, failure });
+                self.failed.push(Failed { seq, failure: Cow::Borrowed(failure) });
                 push_id(&mut self.failed_ids, job);
+            }
+            Verdict::Continued { jobs, by, keep } => {
+                self.continuing.push(Continuing { seq, jobs, by: *by, keep: *keep });
             }
             Verdict::Cancelled => {
                 self.cancelled.push(seq);
@@ -133,6 +139,9 @@ impl<'a> Verdicts<'a> {
 
     /// Leases end after the other statements, which read from them who ran the job, and when.
     async fn write(mut self, session: &mut Session) -> Result<(), sqlx::Error> {
+        // First, because a job that ends here may continue another from here on.
+        let ended = continued::link(session, &self.continuing).await?;
+        self.refuse(&ended.refused);
         self.keep_needed(session).await?;
         self.write_done(session).await?;
         self.write_dropped(session).await?;
@@ -141,7 +150,16 @@ impl<'a> Verdicts<'a> {
         self.write_cancelled(session).await?;
         self.write_released(session).await?;
         finish::end_leases(session, &self.settled).await?;
-        self.tell_dependants(session).await
+        self.tell_dependants(session).await?;
+        end_continued(session, &ended).await
+    }
+
+    /// Fails what would have waited for itself.
+    fn refuse(&mut self, refused: &[Fallen]) {
+        for Fallen { seq, id, failure } in refused {
+            self.failed.push(Failed { seq: *seq, failure: Cow::Owned(failure.clone()) });
+            push_id(&mut self.failed_ids, *id);
+        }
     }
 
     /// What another job will read is kept until that one has ended.
@@ -229,7 +247,7 @@ impl<'a> Verdicts<'a> {
         }
         let row = |args: &mut Args, failed: &Failed<'_>| {
             args.push(failed.seq);
-            args.push(json(failed.failure));
+            args.push(json(&failed.failure));
         };
         session.sql.execute_bulk(&statements::FAIL, &self.failed, row, same).await?;
         let seqs: Vec<i64> = self.failed.iter().map(|failed| failed.seq).collect();
@@ -250,6 +268,14 @@ impl<'a> Verdicts<'a> {
         session.sql.execute_bulk(&statements::RELEASE, &self.released, push_seq, same).await?;
         finish::wait_again(session, &self.released).await
     }
+}
+
+/// Ends what was continued by a job that had ended before.
+async fn end_continued(session: &mut Session, ended: &Ended) -> Result<(), sqlx::Error> {
+    dependants::pass_result_on(session, &ended.done).await?;
+    dependants::fail(session, &ended.fallen).await?;
+    let fallen: Vec<i64> = ended.fallen.iter().map(|fallen| fallen.seq).collect();
+    dependants::ended(session, &fallen, JobState::Failed).await
 }
 
 fn push_id(ids: &mut Vec<u8>, job: JobId) {

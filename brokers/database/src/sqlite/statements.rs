@@ -5,6 +5,7 @@
 
 use super::bulk::Bulk;
 
+pub(super) mod continued;
 mod file;
 pub(super) mod filters;
 pub(super) mod inputs;

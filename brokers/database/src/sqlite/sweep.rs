@@ -5,12 +5,13 @@ use taskcore::broker::{JobFilter, JobState};
 
 use super::args::Args;
 use super::connection::Connection;
+use super::continued;
 use super::dependants;
 use super::filter::Query;
 use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::revive;
 use super::row;
-use super::statements::{self, filters, inputs};
+use super::statements::{self, continued as sql, filters, inputs};
 use super::transact::Session;
 use super::unique;
 use super::upkeep::Jobs;
@@ -142,7 +143,9 @@ async fn leave(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> {
     }
     // What a job that failed had kept of its inputs.
     dependants::unlink(session, seqs).await?;
+    continued::leave(session, seqs).await?;
     session.sql.execute_bulk(&inputs::UNLINK_DELETED, seqs, push_seq, same).await?;
+    session.sql.execute_bulk(&sql::UNCONTINUE_DELETED, seqs, push_seq, same).await?;
     Ok(())
 }
 

@@ -154,13 +154,40 @@ impl World {
             permanent: false,
         };
         let result = self.rng.random_bool(0.5).then(|| b"17".to_vec().into());
-        match self.rng.random_range(0..6) {
+        match self.rng.random_range(0..8) {
+            6.. => self.some_continuation(),
             0 => Verdict::Retry { after: MINUTE * self.rng.random_range(0..3), failure },
             1 => Verdict::Failed { failure },
             2 => Verdict::Release,
             3 => Verdict::Done { result: None, keep: Keep::Nothing },
             _ => Verdict::Done { result, keep: Keep::For(MINUTE * self.rng.random_range(0..30)) },
         }
+    }
+
+    /// By new jobs, by old ones in whatever state, itself included, or by one that nobody stored.
+    fn some_continuation(&mut self) -> Verdict {
+        let mut jobs: Vec<NewJob> = Vec::new();
+        for _ in 0..self.rng.random_range(0..3) {
+            let inputs = self.some_inputs(&jobs);
+            jobs.push(NewJob { inputs, ..self.some_job() });
+        }
+        let by = match self.rng.random_range(0..10) {
+            0 => JobId::new(),
+            1..6 if !jobs.is_empty() => jobs[jobs.len() - 1].id,
+            _ => self.some_known(),
+        };
+        self.known.extend(jobs.iter().map(|job| job.id));
+        let keep = match self.rng.random_bool(0.5) {
+            true => Keep::For(MINUTE * self.rng.random_range(0..30)),
+            false => Keep::Nothing,
+        };
+        Verdict::Continued { jobs, by, keep }
+    }
+
+    /// One of the jobs that were stored last.
+    fn some_known(&mut self) -> JobId {
+        let first = self.known.len().saturating_sub(40);
+        self.known[self.rng.random_range(first..self.known.len())]
     }
 
     async fn cancel(&mut self) {
@@ -199,7 +226,7 @@ impl World {
 }
 
 /// Each counts rows that must not be.
-const BROKEN: [&str; 21] = [
+const BROKEN: [&str; 26] = [
     // A job is in exactly one state.
     "SELECT count(*) FROM hereafter_job AS j WHERE 1 !=
          (SELECT count(*) FROM hereafter_ready AS t WHERE t.seq = j.seq)
@@ -222,13 +249,37 @@ const BROKEN: [&str; 21] = [
     // What waits for others counts those that have not ended.
     "SELECT count(*) FROM hereafter_blocked AS b WHERE b.open !=
          (SELECT count(*) FROM hereafter_input AS e WHERE e.dependant = b.seq
-          AND e.input NOT IN (SELECT seq FROM hereafter_outcome))",
+          AND e.input NOT IN (SELECT seq FROM hereafter_outcome))
+       + (SELECT count(*) FROM hereafter_continued AS c WHERE c.seq = b.seq
+          AND c.continued_by NOT IN (SELECT seq FROM hereafter_outcome))",
     // There is something to wait for.
     "SELECT count(*) FROM hereafter_blocked WHERE open = 0 AND broken = 0",
     // It counts those that ended without a result too; of some of these nothing is left.
     "SELECT count(*) FROM hereafter_blocked AS b WHERE b.broken <
          (SELECT count(*) FROM hereafter_input AS e JOIN hereafter_outcome AS o ON o.seq = e.input
-          WHERE e.dependant = b.seq AND NOT e.tolerant AND o.state != 'done')",
+          WHERE e.dependant = b.seq AND NOT e.tolerant AND o.state != 'done')
+       + (SELECT count(*) FROM hereafter_continued AS c JOIN hereafter_outcome AS o
+          ON o.seq = c.continued_by WHERE c.seq = b.seq AND o.state != 'done')",
+    // What is continued waits, or has failed because of what continues it; and for nothing else.
+    "SELECT count(*) FROM hereafter_continued WHERE seq NOT IN (SELECT seq FROM hereafter_blocked)
+       OR seq IN (SELECT dependant FROM hereafter_input)",
+    // A result is passed on at once.
+    "SELECT count(*) FROM hereafter_continued AS c JOIN hereafter_outcome AS o
+     ON o.seq = c.continued_by WHERE o.state = 'done'",
+    // Both ends of a continuation are there.
+    "SELECT count(*) FROM hereafter_continued WHERE seq NOT IN (SELECT seq FROM hereafter_job)
+       OR continued_by NOT IN (SELECT seq FROM hereafter_job)",
+    // What is continued never expires.
+    "SELECT count(*) FROM hereafter_job WHERE expires_at IS NOT NULL
+       AND seq IN (SELECT seq FROM hereafter_continued)",
+    // Nothing waits for itself.
+    "WITH RECURSIVE edge (dependant, input) AS (
+         SELECT dependant, input FROM hereafter_input
+         UNION ALL SELECT seq, continued_by FROM hereafter_continued),
+     needed (origin, seq) AS (
+         SELECT seq, continued_by FROM hereafter_continued
+         UNION SELECT needed.origin, edge.input FROM needed JOIN edge ON edge.dependant = needed.seq)
+     SELECT count(*) FROM needed WHERE seq = origin",
     // With the first of these it fails, and says why.
     "SELECT count(*) FROM hereafter_blocked AS b JOIN hereafter_job AS j USING (seq)
      LEFT JOIN hereafter_outcome AS o USING (seq)
@@ -248,12 +299,14 @@ const BROKEN: [&str; 21] = [
           UNION ALL SELECT seq FROM hereafter_running)",
     // What was never leased has no failure but of an input.
     "SELECT count(*) FROM hereafter_blocked AS b JOIN hereafter_job AS j USING (seq)
-     WHERE b.broken = 0 AND j.failure IS NOT NULL",
+     WHERE b.broken = 0 AND j.failure IS NOT NULL
+       AND b.seq NOT IN (SELECT seq FROM hereafter_continued)",
     // A stored id is not also a forgotten one.
     "SELECT count(*) FROM hereafter_tombstone WHERE id IN (SELECT id FROM hereafter_job)",
     // What ends by itself is in upkeep's list, unless another job may still read it.
     "SELECT count(*) FROM hereafter_outcome AS o JOIN hereafter_job AS j USING (seq)
      WHERE o.keep_until IS NOT NULL AND o.seq NOT IN (SELECT input FROM hereafter_input)
+       AND o.seq NOT IN (SELECT continued_by FROM hereafter_continued)
        AND NOT EXISTS (SELECT 1 FROM hereafter_finished AS f
                        WHERE instr(hex(f.jobs), hex(j.id)) > 0 AND f.prune_at <= o.keep_until)",
     // A key until its job is final: held exactly as long.

@@ -1,6 +1,7 @@
 //! What is particular to SQLite: files, disks, processes, and their wake-ups.
 #![cfg(feature = "sqlite")]
 
+mod continued;
 mod crash;
 mod disk;
 mod garbage;

@@ -4,7 +4,7 @@ use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
 use taskcore::QueueName;
 use taskcore::broker::{Broker, FindingLevel, Operate};
 
-use crate::rig::{Rig, block_on, job, jobs, refusal, store, take};
+use crate::rig::{Rig, SCHEMA, block_on, job, jobs, refusal, store, take};
 
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused_and_left_alone() {
@@ -100,7 +100,7 @@ async fn a_check_names_what_a_person_would_look_for() {
     let findings = broker.check().await.unwrap();
     let of = |subject: &str| findings.iter().find(|finding| finding.subject == subject).unwrap();
     assert_eq!(of("journal").detail, "wal");
-    assert_eq!(of("schema").detail, "version 3");
+    assert_eq!(of("schema").detail, format!("version {SCHEMA}"));
     assert_eq!(of("integrity").detail, "sound");
     assert_eq!(of("durability").level, FindingLevel::Ok);
     assert_eq!(of("wake-ups").level, FindingLevel::Warning);

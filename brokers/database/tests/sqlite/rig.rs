@@ -17,6 +17,9 @@ use taskcore::{JobId, Payload, Priority, QueueName, error_chain};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+/// The newest schema.
+pub(crate) const SCHEMA: i64 = 5;
+
 pub(crate) struct Rig {
     folder: TempDir,
 }

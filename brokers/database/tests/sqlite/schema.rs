@@ -5,7 +5,7 @@ use taskcore::broker::{Broker, ConnectError, Enqueued, Input, JobFilter, NewJob,
 
 use taskbroker_database::sqlite::SqliteBroker;
 
-use crate::rig::{Rig, done, job, jobs, number, run, store, take};
+use crate::rig::{Rig, SCHEMA, done, job, jobs, number, run, store, take};
 
 #[tokio::test]
 async fn the_migrated_schema_is_the_one_on_file() {
@@ -62,9 +62,10 @@ async fn a_newer_schema_is_refused_with_both_versions() {
     run(&mut rig.raw().await, "INSERT INTO hereafter_schema VALUES (99, 0)").await;
     let error = SqliteBroker::open(rig.options()).await.unwrap_err();
     let ConnectError::NewerSchema { found, supported, .. } = &error else { panic!("{error}") };
-    assert_eq!((*found, *supported), (99, 3));
+    assert_eq!((*found, *supported), (99, SCHEMA));
     let text = error.to_string();
-    assert!(text.contains("tasks.db") && text.contains("99") && text.contains("up to 3"), "{text}");
+    let up_to = format!("up to {SCHEMA}");
+    assert!(text.contains("tasks.db") && text.contains("99") && text.contains(&up_to), "{text}");
 }
 
 #[tokio::test]
@@ -102,7 +103,7 @@ async fn an_older_schema_is_brought_up_to_date_and_its_jobs_go_on() {
         assert_eq!(number(&mut raw, "SELECT max(seq) FROM hereafter_job").await, seq);
     }
     let broker = rig.open().await;
-    assert_eq!(number(&mut raw, "SELECT max(version) FROM hereafter_schema").await, 3);
+    assert_eq!(number(&mut raw, "SELECT max(version) FROM hereafter_schema").await, SCHEMA);
     assert_eq!(broker.replay(&JobFilter::default()).await.unwrap().len(), 1);
     let taken = take(&broker, 10).await;
     assert_eq!(taken.len(), 3);
@@ -139,5 +140,5 @@ async fn of_programs_that_start_together_one_migrates_and_all_work() {
         crate::rig::store(broker, &crate::rig::jobs(3)).await;
     }
     assert_eq!(number(&mut rig.raw().await, "SELECT count(*) FROM hereafter_job").await, 24);
-    assert_eq!(number(&mut rig.raw().await, "SELECT count(*) FROM hereafter_schema").await, 3);
+    assert_eq!(number(&mut rig.raw().await, "SELECT count(*) FROM hereafter_schema").await, SCHEMA);
 }

@@ -14,6 +14,15 @@ CREATE TABLE hereafter_cancelled (
 
 CREATE INDEX hereafter_cancelled_prune ON hereafter_cancelled (prune_at);
 
+CREATE TABLE hereafter_continued (
+    seq          INTEGER PRIMARY KEY,
+    continued_by INTEGER NOT NULL,
+    keep_ms      INTEGER CHECK (keep_ms >= 0),
+    owned        INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX hereafter_continued_by ON hereafter_continued (continued_by);
+
 CREATE TABLE hereafter_expiry (
     expires_at INTEGER NOT NULL,
     seq        INTEGER NOT NULL,

@@ -7,6 +7,8 @@
 pub mod cancelled;
 pub mod connection;
 pub mod contention;
+pub mod continued;
+pub mod continued_ended;
 pub mod enqueue;
 pub mod inputs;
 pub mod inputs_ended;

@@ -201,6 +201,29 @@ caught! {
             unique_conflict::a_repeated_enqueue_of_the_holder_is_a_duplicate [ONE];
     naming_no_holder_is_caught:
         NamesNoHolder by unique_conflict::the_first_job_of_a_batch_gets_the_key [ONE];
+    ending_a_job_that_is_continued_is_caught:
+        EndsWhenContinued by
+            continued::a_continued_job_is_blocked_until_what_continues_it_is_done [ONE];
+    forgetting_what_continues_a_job_is_caught:
+        ForgetsJobsOfContinuations by continued::a_continuation_may_be_a_workflow [ONE];
+    storing_the_jobs_of_a_stale_continuation_is_caught:
+        StoresJobsOfStale by continued::a_stale_continuation_changes_nothing [ONE];
+    dropping_the_result_of_a_continued_job_is_caught:
+        DropsResultsOfContinued by
+            continued::a_continued_job_has_the_result_of_what_continues_it [ONE];
+    waiting_for_itself_is_caught:
+        ContinuesForEver by continued::a_job_that_would_wait_for_itself_fails_at_once [ONE];
+    forgetting_the_root_of_a_continuation_is_caught:
+        NamesNoRoot by continued::a_continued_job_fails_with_what_continues_it [ONE];
+    disowning_what_continues_a_job_is_caught:
+        DisownsContinuations by
+            continued_ended::cancelling_a_continued_job_cancels_what_continues_it [ONE];
+    owning_what_others_made_is_caught:
+        OwnsEveryContinuation by
+            continued_ended::cancelling_a_continued_job_leaves_what_was_not_made_for_it [ONE];
+    forgetting_the_retention_of_a_continued_job_is_caught:
+        ForgetsKeepOfContinued by
+            continued_ended::a_continued_job_is_kept_for_its_own_retention [ONE];
     forgetting_cancels_is_caught:
         ForgetsCancels by
             cancelled::cancelled_names_the_running_jobs_that_were_cancelled [ONE];

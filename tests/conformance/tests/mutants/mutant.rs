@@ -1,5 +1,6 @@
 //! [`Mutant`]: the memory broker with one defect.
 
+mod continued;
 mod inputs;
 mod schedules;
 mod unique;
@@ -78,6 +79,8 @@ struct Notes {
     inputs: HashMap<JobId, Vec<Input>>,
     /// What stands in place of inputs.
     gates: Vec<inputs::Gate>,
+    /// The jobs that were continued.
+    continued: Vec<JobId>,
 }
 
 impl Mutant {
@@ -194,6 +197,7 @@ impl Mutant {
             }
             _ => {}
         }
+        self.spoil_continuation(&mut settlement);
         Some(settlement)
     }
 
@@ -328,6 +332,9 @@ impl Broker for Mutant {
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
         let spoilt: Vec<_> =
             batch.iter().filter_map(|settlement| self.spoil_settlement(settlement)).collect();
+        if self.has(Defect::StoresJobsOfStale) || self.has(Defect::DisownsContinuations) {
+            self.store_jobs_of_continuations(batch).await?;
+        }
         let mut answers = self.inner.broker.settle(&spoilt).await?;
         answers.resize(batch.len(), Settled::Applied);
         match self.defect {
@@ -419,7 +426,10 @@ impl Broker for Mutant {
 impl ResultStore for Mutant {
     async fn outcomes(&self, ids: &[JobId]) -> Result<Vec<Lookup>, BrokerError> {
         let mut lookups = self.results().outcomes(ids).await?;
-        lookups.iter_mut().for_each(|lookup| self.spoil_lookup(lookup));
+        for lookup in &mut lookups {
+            self.spoil_lookup(lookup);
+            self.spoil_continued(lookup);
+        }
         if self.has(Defect::ConsumesResults) {
             let filter = JobFilter {
                 ids: Some(ids.to_vec()),

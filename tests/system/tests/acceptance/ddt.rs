@@ -92,7 +92,7 @@ async fn greet(
 }
 
 /// Has a worker run a call that answers with its argument.
-async fn assert_round_trip<T>(world: &World, call: Call<T>, value: T)
+async fn assert_round_trip<T>(world: &World, call: Call<T, T>, value: T)
 where
     T: PartialEq + std::fmt::Debug + Serialize + serde::de::DeserializeOwned + Send + 'static,
 {

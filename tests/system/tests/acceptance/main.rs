@@ -4,6 +4,7 @@
 //! is planned or decided otherwise.
 
 mod akimbo;
+mod continuation;
 mod ddt;
 mod follow;
 mod marrow;

@@ -24,7 +24,7 @@ fn sum_of(numbers: &[u64]) -> u64 {
 
 /// Refused while the job lives, with its id; accepted when it has ended. Its record may still
 /// be there: a key is not an id.
-async fn is_unique_while_it_lives(world: &World, key: &str, call: impl Fn() -> Call<u64>) {
+async fn is_unique_while_it_lives(world: &World, key: &str, call: impl Fn() -> Call<u64, u64>) {
     let first = call().delay().await.unwrap();
     let refused = |error: DelayError, by: JobId| {
         let text = error.to_string();

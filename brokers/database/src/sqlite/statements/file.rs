@@ -42,9 +42,10 @@ pub(in crate::sqlite) const SCHEMA_APPLIED: &str =
 pub(in crate::sqlite) const APPLICATION_ID: &str = "PRAGMA application_id = 0x48524654";
 
 /// The migrations, in order; a released one is never changed.
-pub(in crate::sqlite) const MIGRATIONS: [&str; 4] = [
+pub(in crate::sqlite) const MIGRATIONS: [&str; 5] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_inputs.sql"),
     include_str!("../../../migrations/sqlite/0003_unique.sql"),
     include_str!("../../../migrations/sqlite/0004_schedules.sql"),
+    include_str!("../../../migrations/sqlite/0005_continued.sql"),
 ];

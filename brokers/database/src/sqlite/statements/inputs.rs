@@ -77,14 +77,17 @@ pub(in crate::sqlite) static BROKEN_INPUTS: Bulk = Bulk::new(
 
 // ── the end of a job ──
 
-/// Which of these jobs have to do with others.
+/// Which of these jobs have to do with others: as either end of an edge, or of a continuation.
 pub(in crate::sqlite) static EDGES: Bulk = Bulk::new(
     "WITH input (seq) AS",
     1,
     "SELECT input.seq,
          EXISTS (SELECT 1 FROM hereafter_input AS e WHERE e.input = input.seq) AS is_input,
-         EXISTS (SELECT 1 FROM hereafter_input AS e WHERE e.dependant = input.seq) AS is_dependant
-     FROM input WHERE is_input OR is_dependant",
+         EXISTS (SELECT 1 FROM hereafter_input AS e WHERE e.dependant = input.seq) AS is_dependant,
+         EXISTS (SELECT 1 FROM hereafter_continued AS c
+                 WHERE c.continued_by = input.seq) AS continues,
+         EXISTS (SELECT 1 FROM hereafter_continued AS c WHERE c.seq = input.seq) AS is_continued
+     FROM input WHERE is_input OR is_dependant OR continues OR is_continued",
 );
 
 /// What cannot run once these jobs have ended without a result, all the way.
@@ -92,20 +95,25 @@ pub(in crate::sqlite) static FALLEN: Bulk = Bulk::new(
     "WITH RECURSIVE input (seq) AS",
     1,
     ", fallen (seq) AS (
-         SELECT e.dependant FROM input
-         CROSS JOIN hereafter_input AS e ON e.input = input.seq
-         CROSS JOIN hereafter_blocked AS b ON b.seq = e.dependant
-         WHERE NOT e.tolerant AND b.broken = 0
+         SELECT seq FROM input WHERE seq IS NOT NULL
        UNION
          SELECT e.dependant FROM fallen
          CROSS JOIN hereafter_input AS e ON e.input = fallen.seq
          CROSS JOIN hereafter_blocked AS b ON b.seq = e.dependant
-         WHERE NOT e.tolerant AND b.broken = 0)
-     SELECT j.seq, j.id, j.task FROM fallen CROSS JOIN hereafter_job AS j ON j.seq = fallen.seq",
+         WHERE NOT e.tolerant AND b.broken = 0
+       UNION
+         SELECT c.seq FROM fallen
+         CROSS JOIN hereafter_continued AS c ON c.continued_by = fallen.seq
+         CROSS JOIN hereafter_blocked AS b ON b.seq = c.seq WHERE b.broken = 0)
+     SELECT j.seq, j.id, j.task, j.failures, c.seq IS NOT NULL AS is_continued
+     FROM fallen CROSS JOIN hereafter_blocked AS b ON b.seq = fallen.seq
+     CROSS JOIN hereafter_job AS j ON j.seq = fallen.seq
+     LEFT JOIN hereafter_continued AS c ON c.seq = fallen.seq WHERE b.broken = 0",
 );
 
 /// Whose counts change with these jobs, and by how much: one row for each that waits, however
-/// many of these it waits for. `cause` is the first that breaks it.
+/// many of these it waits for. `cause` is the first that breaks it. What is continued by one with a
+/// result is [completed](super::continued::COMPLETED).
 pub(in crate::sqlite) static AFFECTED: Bulk = Bulk::new(
     "WITH input (seq, has_result) AS",
     2,
@@ -113,7 +121,11 @@ pub(in crate::sqlite) static AFFECTED: Bulk = Bulk::new(
          count(*) FILTER (WHERE NOT (input.has_result OR e.tolerant)) AS breaks,
          min(e.input) FILTER (WHERE NOT (input.has_result OR e.tolerant)) AS cause
      FROM input CROSS JOIN hereafter_input AS e ON e.input = input.seq
-     CROSS JOIN hereafter_blocked AS b ON b.seq = e.dependant GROUP BY b.seq",
+     CROSS JOIN hereafter_blocked AS b ON b.seq = e.dependant GROUP BY b.seq
+     UNION ALL
+     SELECT b.seq, b.due_at, b.open, b.broken, 1, 1, c.continued_by
+     FROM input CROSS JOIN hereafter_continued AS c ON c.continued_by = input.seq
+     CROSS JOIN hereafter_blocked AS b ON b.seq = c.seq WHERE NOT input.has_result",
 );
 
 /// Why these jobs have no result.
@@ -185,6 +197,21 @@ pub(in crate::sqlite) static UNWANTED: Bulk = Bulk::new(
            AND NOT EXISTS (SELECT 1 FROM hereafter_input AS other
                            CROSS JOIN hereafter_blocked AS b ON b.seq = other.dependant
                            WHERE other.input = e.input AND other.dependant <> e.dependant
+                             AND b.broken = 0)
+           AND NOT EXISTS (SELECT 1 FROM hereafter_continued AS other
+                           CROSS JOIN hereafter_blocked AS b ON b.seq = other.seq
+                           WHERE other.continued_by = e.input AND b.broken = 0)
+       UNION
+         SELECT c.continued_by FROM unwanted
+         CROSS JOIN hereafter_continued AS c ON c.seq = unwanted.seq
+         WHERE c.owned
+           AND NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o WHERE o.seq = c.continued_by)
+           AND NOT EXISTS (SELECT 1 FROM hereafter_input AS other
+                           CROSS JOIN hereafter_blocked AS b ON b.seq = other.dependant
+                           WHERE other.input = c.continued_by AND b.broken = 0)
+           AND NOT EXISTS (SELECT 1 FROM hereafter_continued AS other
+                           CROSS JOIN hereafter_blocked AS b ON b.seq = other.seq
+                           WHERE other.continued_by = c.continued_by AND other.seq <> c.seq
                              AND b.broken = 0))
      SELECT j.seq, j.id, r.seq IS NOT NULL AS running
      FROM unwanted CROSS JOIN hereafter_job AS j ON j.seq = unwanted.seq
@@ -197,7 +224,12 @@ pub(in crate::sqlite) static OWNED: Bulk = Bulk::new(
     1,
     "SELECT DISTINCT e.input AS seq
      FROM input CROSS JOIN hereafter_input AS e ON e.dependant = input.seq
-     WHERE e.owned AND NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o WHERE o.seq = e.input)",
+     WHERE e.owned AND NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o WHERE o.seq = e.input)
+     UNION
+     SELECT c.continued_by
+     FROM input CROSS JOIN hereafter_continued AS c ON c.seq = input.seq
+     WHERE c.owned
+       AND NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o WHERE o.seq = c.continued_by)",
 );
 
 /// Those of these jobs that have not ended and that nobody waits for any more.
@@ -210,7 +242,10 @@ pub(in crate::sqlite) static SHARED: Bulk = Bulk::new(
      WHERE NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o WHERE o.seq = j.seq)
        AND NOT EXISTS (SELECT 1 FROM hereafter_input AS e
                        CROSS JOIN hereafter_blocked AS b ON b.seq = e.dependant
-                       WHERE e.input = j.seq AND b.broken = 0)",
+                       WHERE e.input = j.seq AND b.broken = 0)
+       AND NOT EXISTS (SELECT 1 FROM hereafter_continued AS c
+                       CROSS JOIN hereafter_blocked AS b ON b.seq = c.seq
+                       WHERE c.continued_by = j.seq AND b.broken = 0)",
 );
 
 // ── replay and purge ──
@@ -220,19 +255,22 @@ pub(in crate::sqlite) static MENDED: Bulk = Bulk::new(
     "WITH RECURSIVE input (seq) AS",
     1,
     ", mended (seq) AS (
-         SELECT e.dependant FROM input
-         CROSS JOIN hereafter_input AS e ON e.input = input.seq
-         CROSS JOIN hereafter_blocked AS b ON b.seq = e.dependant
-         WHERE NOT e.tolerant AND b.broken = 1
+         SELECT seq FROM input WHERE seq IS NOT NULL
        UNION
          SELECT e.dependant FROM mended
          CROSS JOIN hereafter_input AS e ON e.input = mended.seq
          CROSS JOIN hereafter_blocked AS b ON b.seq = e.dependant
-         WHERE NOT e.tolerant AND b.broken = 1)
-     SELECT seq FROM mended",
+         WHERE NOT e.tolerant AND b.broken = 1
+       UNION
+         SELECT c.seq FROM mended
+         CROSS JOIN hereafter_continued AS c ON c.continued_by = mended.seq
+         CROSS JOIN hereafter_blocked AS b ON b.seq = c.seq WHERE b.broken = 1)
+     SELECT b.seq FROM mended CROSS JOIN hereafter_blocked AS b ON b.seq = mended.seq
+     WHERE b.broken = 1",
 );
 
-/// What never ran has nothing else to go back to; its due time and its time to expire hold.
+/// What never ran, or is continued, has nothing else to go back to; its due time and its time to
+/// expire hold.
 pub(in crate::sqlite) static REVIVE: Bulk = Bulk::new(
     "WITH input (seq) AS",
     1,

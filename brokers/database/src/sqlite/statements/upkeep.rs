@@ -52,7 +52,8 @@ pub(in crate::sqlite) static PRUNABLE: Bulk = Bulk::new(
     "SELECT j.seq, j.id, o.finished_at FROM input CROSS JOIN hereafter_job AS j ON j.id = input.id
      CROSS JOIN hereafter_outcome AS o ON o.seq = j.seq
      WHERE o.keep_until <= ?
-       AND NOT EXISTS (SELECT 1 FROM hereafter_input AS e WHERE e.input = j.seq)",
+       AND NOT EXISTS (SELECT 1 FROM hereafter_input AS e WHERE e.input = j.seq)
+       AND NOT EXISTS (SELECT 1 FROM hereafter_continued AS c WHERE c.continued_by = j.seq)",
 );
 
 pub(in crate::sqlite) static PRUNED: Bulk = Bulk::new(
