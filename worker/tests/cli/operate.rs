@@ -139,6 +139,20 @@ fn a_job_is_shown_with_its_arguments_result_failure_and_spans() {
 }
 
 #[test]
+fn the_unique_key_of_a_job_is_shown() {
+    let system = System::new();
+    let id = system.client(async |client| {
+        add(1, 2).unique("one and\ntwo").delay_on(client).await.unwrap().id()
+    });
+    assert_eq!(system.json(&["jobs", "show", &id.to_string()])["unique"], "one and\ntwo");
+    let text = system.text(&["jobs", "show", &id.to_string()]);
+    assert!(
+        text.lines().any(|line| line.starts_with("unique") && line.ends_with("one and\\ntwo")),
+        "{text}"
+    );
+}
+
+#[test]
 fn bytes_that_are_no_job_are_shown_as_they_are() {
     use taskcore::broker::{Due, NewJob};
     use taskcore::{Payload, Priority, QueueName};
