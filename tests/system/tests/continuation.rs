@@ -31,7 +31,7 @@ async fn count_down(n: u64, fails_at: Option<u64>) -> Result<Call<u64>, String> 
 fn collatz(n: u64, steps: u64) -> Call<u64> {
     match n {
         1 => value(steps).erase(),
-        _ if n % 2 == 0 => collatz(n / 2, steps + 1).erase(),
+        _ if n.is_multiple_of(2) => collatz(n / 2, steps + 1).erase(),
         _ => collatz(3 * n + 1, steps + 1).erase(),
     }
 }
