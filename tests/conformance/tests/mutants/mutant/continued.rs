@@ -62,6 +62,8 @@ fn endless(id: JobId) -> NewJob {
         due: Due::Now,
         expires_in: None,
         inputs: Vec::new(),
+        unique: None,
+        with_next: false,
         envelope: Payload::default(),
     }
 }
