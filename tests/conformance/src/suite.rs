@@ -425,6 +425,7 @@ macro_rules! __cases {
                 ]
                 batched [
                     a_key_is_held_until_its_job_is_final
+                    a_continued_job_holds_its_key_until_it_is_final
                     a_key_is_free_once_an_input_has_failed
                     a_key_while_queued_is_free_once_its_job_was_handed_out
                     a_key_for_a_time_is_held_for_that_time

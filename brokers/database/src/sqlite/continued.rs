@@ -14,7 +14,7 @@ use super::finish::{self, DEDUPE, push_seq, same};
 use super::row;
 use super::statements::{continued as sql, inputs};
 use super::transact::Session;
-use super::unique::Keys;
+use super::unique::{self, Keys};
 use taskcore::broker::millis::later;
 
 /// A running job that goes on as another one.
@@ -194,6 +194,7 @@ impl Completed {
         for (prune_at, ids) in &self.ids_by_end {
             session.note_finished(*prune_at, ids).await?;
         }
+        unique::ended(session, &self.seqs).await?;
         leave(session, &self.seqs).await?;
         if self.dropped.is_empty() {
             return Ok(());

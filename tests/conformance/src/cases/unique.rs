@@ -31,6 +31,22 @@ pub async fn a_key_is_held_until_its_job_is_final(harness: &dyn Harness, batch: 
     lab.assert_free(&keys).await;
 }
 
+/// It ends when what continues it does.
+pub async fn a_continued_job_holds_its_key_until_it_is_final(harness: &dyn Harness, batch: usize) {
+    let Some(lab) = Lab::with_keys(harness).await else { return };
+    if !lab.broker().capabilities().results {
+        return;
+    }
+    let keys = keys(batch);
+    let holders = lab.store_holding(&keys).await;
+    let deliveries = lab.reserve_these(&holders).await;
+    let next = lab.continue_each(&deliveries).await;
+    lab.assert_held(&keys, &holders).await;
+    lab.run_these(&next).await;
+    lab.assert_all(&holders, JobState::Done).await;
+    lab.assert_free(&keys).await;
+}
+
 /// However it ends.
 pub async fn every_end_of_a_job_frees_its_key(harness: &dyn Harness) {
     let Some(lab) = Lab::with_keys(harness).await else { return };
