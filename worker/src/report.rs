@@ -71,6 +71,7 @@ fn word(verdict: Option<&Verdict>) -> &'static str {
         Some(Verdict::Retry { .. }) => "retry",
         Some(Verdict::Failed { .. }) => "failed",
         Some(Verdict::Release) => "release",
+        Some(Verdict::Snooze { .. }) => "snooze",
         Some(Verdict::Continued { .. }) => "continued",
         Some(Verdict::Cancelled) => "cancelled",
         _ => "none",

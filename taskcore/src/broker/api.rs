@@ -81,6 +81,7 @@ use crate::queue::QueueName;
 /// | running | verdict retry | scheduled | attempt + 1 |
 /// | running | verdict failed | failed | attempt + 1 |
 /// | running | verdict release | ready | |
+/// | running | verdict snooze | scheduled | |
 /// | running | verdict continued | blocked | |
 /// | running | verdict continued, by a job that needs it | failed | attempt + 1 |
 /// | blocked | the job that continues it is done | done, with its result | |

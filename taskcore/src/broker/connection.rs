@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::{Broker, BrokerError, Operate, ResultStore, Schedules};
+use super::{Broker, BrokerError, History, Operate, Reports, ResultStore, Schedules};
 use crate::client::InvalidMode;
 
 /// The faces of one store. A clone shares it.
@@ -18,16 +18,25 @@ pub struct Connection {
     pub operate: Option<Arc<dyn Operate>>,
     /// Keeps schedules; `None` if this set-up cannot.
     pub schedules: Option<Arc<dyn Schedules>>,
+    /// Keeps what running jobs say; `None` if this set-up cannot.
+    pub reports: Option<Arc<dyn Reports>>,
+    /// Tells what happened; `None` if this set-up cannot.
+    pub history: Option<Arc<dyn History>>,
 }
 
 impl Connection {
     /// A connection to a store that is all of them.
-    pub fn of<S: Broker + ResultStore + Operate + Schedules>(store: Arc<S>) -> Self {
+    pub fn of<S>(store: Arc<S>) -> Self
+    where
+        S: Broker + ResultStore + Operate + Schedules + Reports + History,
+    {
         Self {
             broker: store.clone(),
             results: Some(store.clone()),
             operate: Some(store.clone()),
-            schedules: Some(store),
+            schedules: Some(store.clone()),
+            reports: Some(store.clone()),
+            history: Some(store),
         }
     }
 }

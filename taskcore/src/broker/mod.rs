@@ -1,8 +1,9 @@
 //! The contract between Hereafter and whatever stores its jobs.
 //!
-//! Four traits, all object-safe: [`Broker`] stores jobs and hands them out, [`ResultStore`]
+//! Six traits, all object-safe: [`Broker`] stores jobs and hands them out, [`ResultStore`]
 //! keeps what became of them, [`Operate`] is what the command line needs, [`Schedules`] keeps
-//! what comes again and again. A [`Connection`] holds the four of one store.
+//! what comes again and again, [`Reports`] keeps what jobs say while they run, [`History`] tells
+//! what happened. A [`Connection`] holds the six of one store.
 
 mod api;
 mod capabilities;
@@ -11,8 +12,10 @@ mod delivery;
 mod depth;
 mod error;
 mod guarded;
+mod history;
 mod job;
 mod operate;
+mod reports;
 mod results;
 mod schedules;
 mod unique;
@@ -27,9 +30,15 @@ pub use delivery::{Delivery, QueueShare, Receipt, Reserve};
 pub use depth::{Depth, Maintain, Upkeep};
 pub use error::{BoxError, BrokerError};
 pub use guarded::Guarded;
+pub use history::{
+    Attempt, AttemptEnd, Event, EventId, EventKind, Events, History, TaskStats, Timeline,
+};
 pub use job::{Due, Enqueued, Input, InvalidJobState, JobState, NewJob};
 pub use operate::{
     CancelOutcome, CancelScope, Finding, FindingLevel, JobFilter, JobRecord, Operate, QueueStatus,
+};
+pub use reports::{
+    Demand, Items, LogLine, NewItems, NewLine, Progress, ProgressNow, ReadItems, Report, Reports,
 };
 pub use results::{Cancelled, Cursor, Finished, Lookup, Outcome, ResultStore};
 pub use schedules::{

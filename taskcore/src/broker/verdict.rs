@@ -54,6 +54,11 @@ pub enum Verdict {
     Cancelled,
     /// The worker gives the job back unfinished; no attempt is counted.
     Release,
+    /// The job waits for a better time; nothing is counted, and no failure recorded.
+    Snooze {
+        /// How long from now, on the broker's clock.
+        after: Duration,
+    },
 }
 
 /// What is kept of a job that is done.

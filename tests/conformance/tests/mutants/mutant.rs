@@ -1,7 +1,9 @@
 //! [`Mutant`]: the memory broker with one defect.
 
 mod continued;
+mod history;
 mod inputs;
+mod reports;
 mod schedules;
 mod unique;
 
