@@ -18,6 +18,7 @@ pub(crate) static GATHER: TaskDescriptor = TaskDescriptor {
     params: &[GATHER_PARAM],
     options: TaskOptions::DEFAULT,
     schedule: None,
+    stream: None,
     kind: TaskKind::Async,
     states: &[],
     output: TypeId::of::<Gathered>,

@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::id::JobId;
 use crate::scope;
 use crate::trace::TraceParent;
+use crate::voice::Voice;
 
 /// What a running task knows of itself. Cheap to clone.
 ///
@@ -30,6 +31,7 @@ struct Shared {
     trace: TraceParent,
     client: Option<Client>,
     cancelled: CancellationToken,
+    voice: Option<Arc<dyn Voice>>,
     /// What `retry_after` was given, in ms; `NO_WISH` if it was not called.
     retry_after_ms: AtomicU64,
 }
@@ -53,16 +55,27 @@ pub struct ContextParts {
     pub client: Option<Client>,
     /// Fires when the task should stop.
     pub cancelled: CancellationToken,
+    /// Takes what the task says; `None` if nobody listens.
+    pub voice: Option<Arc<dyn Voice>>,
 }
 
 impl Context {
     /// Assembles a context; for whoever runs tasks.
     #[must_use]
     pub fn new(parts: ContextParts) -> Self {
-        let ContextParts { job, task, attempt, deadline, trace, client, cancelled } = parts;
+        let ContextParts { job, task, attempt, deadline, trace, client, cancelled, voice } = parts;
         let retry_after_ms = AtomicU64::new(NO_WISH);
-        let shared =
-            Shared { job, task, attempt, deadline, trace, client, cancelled, retry_after_ms };
+        let shared = Shared {
+            job,
+            task,
+            attempt,
+            deadline,
+            trace,
+            client,
+            cancelled,
+            voice,
+            retry_after_ms,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -77,6 +90,7 @@ impl Context {
                 .map_or_else(TraceParent::root, |context| context.trace().child()),
             client: scope::client(),
             cancelled: CancellationToken::new(),
+            voice: None,
         })
     }
 
@@ -139,6 +153,35 @@ impl Context {
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.shared.cancelled
+    }
+
+    /// Says how far the task is: `done` of `total`, in whatever unit it counts; a total of 0 is
+    /// unknown. Handles show it by [`progress`](crate::Handle::progress).
+    ///
+    /// Cheap enough for a tight loop: what is said between two writes, of which there are a few
+    /// a second, is not stored. In a direct call nobody listens.
+    pub fn progress(&self, done: u64, total: u64) {
+        if let Some(voice) = &self.shared.voice {
+            voice.progress(done, total);
+        }
+    }
+
+    /// Says what the task is at, beside how far: [`Progress::message`](crate::broker::Progress).
+    pub fn message(&self, text: impl Into<String>) {
+        if let Some(voice) = &self.shared.voice {
+            voice.message(text.into());
+        }
+    }
+
+    /// Adds a line to the job's log, which handles read by [`log`](crate::Handle::log).
+    ///
+    /// Also a `tracing` event. Each delivery may write 1,000 lines; what comes after is counted.
+    pub fn log(&self, line: impl Into<String>) {
+        let line = line.into();
+        tracing::info!(target: "hereafter::log", job = %self.shared.job, task = self.shared.task, "{line}");
+        if let Some(voice) = &self.shared.voice {
+            voice.log(line);
+        }
     }
 
     /// If this attempt fails, waits this long before the next one instead of the back-off.

@@ -245,6 +245,12 @@ pub enum JobError {
         /// What does not fit.
         reason: String,
     },
+    /// An attempt failed midway, and the stream has begun anew: what was read of it is void, and
+    /// its items follow from the first one on.
+    Restarted {
+        /// The job.
+        job: JobId,
+    },
     /// The caller's time-out passed; the job goes on.
     NotYet {
         /// The job.
@@ -319,6 +325,9 @@ impl fmt::Display for JobError {
             Self::NotKept { job, reason } => write!(f, "job {job} has no result to read: {reason}"),
             Self::Unreadable { job, task, reason } => {
                 write!(f, "cannot read the result of task `{task}` (job {job}): {reason}")
+            }
+            Self::Restarted { job } => {
+                write!(f, "the stream of job {job} has begun anew: what was read of it is void")
             }
             Self::NotYet { job, waited } => write!(
                 f,

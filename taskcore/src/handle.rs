@@ -14,13 +14,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sync_wrapper::SyncWrapper;
 
-use crate::broker::{CancelOutcome, CancelScope, JobRecord, JobState, Lookup, Outcome};
+use crate::broker::{
+    CancelOutcome, CancelScope, JobRecord, JobState, LogLine, Lookup, Outcome, Timeline,
+};
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{DelayError, JobError, error_chain};
 use crate::follow::FailureOf;
 use crate::id::JobId;
 use crate::payload::{Codec, Json};
+use crate::reader::{ItemStream, ProgressStream, Reader};
 use crate::task::registry;
 
 /// The client's end of a job: a future of its result.
@@ -175,6 +178,46 @@ impl<T> Handle<T> {
         Ok(outcomes.first().copied().unwrap_or(CancelOutcome::Unknown))
     }
 
+    /// The life of the job so far: when it was stored, each attempt with its worker and error, its
+    /// end; `None` if nothing is kept, or if the job ran eagerly.
+    ///
+    /// # Errors
+    ///
+    /// As for [`state`](Self::state), and if this set-up keeps no history.
+    pub async fn timeline(&self) -> Result<Option<Timeline>, JobError> {
+        let Some(client) = self.client()? else { return Ok(None) };
+        let history = client.history("timeline").map_err(|error| self.unreachable(&error))?;
+        history.timeline(self.job).await.map_err(|error| self.unreachable(&error))
+    }
+
+    /// What the job wrote by [`Context::log`](crate::Context::log), the oldest line first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`state`](Self::state), and if this set-up keeps no logs.
+    pub async fn log(&self) -> Result<Vec<LogLine>, JobError> {
+        let Some(client) = self.client()? else { return Ok(Vec::new()) };
+        let reports = client.reports("log").map_err(|error| self.unreachable(&error))?;
+        reports.log(self.job).await.map_err(|error| self.unreachable(&error))
+    }
+
+    /// The job's progress, as it says it by [`Context::progress`](crate::Context::progress) and
+    /// [`message`](crate::Context::message): the latest at once, then each newer one that there is
+    /// when it is asked for. Ends when the job does.
+    ///
+    /// An error is its last item.
+    pub fn progress(&self) -> ProgressStream {
+        let client = match self.client() {
+            Ok(Some(client)) => client,
+            Ok(None) => return ProgressStream::none(),
+            Err(error) => return ProgressStream::error(error),
+        };
+        match client.reports("progress") {
+            Ok(reports) => ProgressStream::of(reports.clone(), self.job),
+            Err(error) => ProgressStream::error(self.unreachable(&error)),
+        }
+    }
+
     pub(crate) fn client(&self) -> Result<Option<Client>, JobError> {
         match &self.source {
             HandleSource::Store(client) | HandleSource::Ignored(client) => Ok(Some(client.clone())),
@@ -267,6 +310,32 @@ impl<T: DeserializeOwned + Send + 'static> Handle<T> {
             Some(error) => Err(error),
             None => decode_result::<T>(job, outcome.task, outcome.result.as_ref()),
         }
+    }
+}
+
+impl<T: DeserializeOwned + Send + 'static> Handle<Vec<T>> {
+    /// The items of a task that returns a stream, one by one: those that are there, then the
+    /// others as they are made. Every reader gets all of them, early or late.
+    ///
+    /// A failure is the last item. If an attempt fails midway and the job is tried again,
+    /// [`JobError::Restarted`] comes in between, and then all items of the new attempt.
+    ///
+    /// Of a task that returns a list, its elements, once it is done.
+    pub fn stream(&self) -> ItemStream<T> {
+        if let HandleSource::Known(lookup) = &self.source {
+            return ItemStream::known((**lookup).clone(), self.job, self.task.to_string());
+        }
+        match self.reader() {
+            Ok(reader) => ItemStream::of(reader),
+            Err(error) => ItemStream::error(error),
+        }
+    }
+
+    fn reader(&self) -> Result<Reader, JobError> {
+        self.check_kept()?;
+        let Some(client) = self.client()? else { return Err(JobError::unknown(self.job)) };
+        let reports = client.reports("items").map_err(|error| self.unreachable(&error))?.clone();
+        Ok(Reader::new(client, reports, self.job, self.task.to_string()))
     }
 }
 

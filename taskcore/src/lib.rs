@@ -28,16 +28,19 @@ mod id;
 mod json;
 mod kind;
 mod options;
+mod outlet;
 mod panic;
 mod payload;
 mod plan;
 mod queue;
+mod reader;
 mod retry;
 mod source;
 mod state;
 mod task;
 mod trace;
 mod unique;
+mod voice;
 mod wait;
 
 #[doc(hidden)]
@@ -48,7 +51,8 @@ pub use arg::{Arg, IntoArg};
 pub use broker::{OnConflict, UniqueScope};
 pub use call::Call;
 pub use client::{
-    Client, ClientBuilder, Continued, InvalidMode, Mode, Switch, connect, set_default,
+    Client, ClientBuilder, Continued, EventStream, Followed, InvalidMode, Mode, Switch, connect,
+    set_default,
 };
 pub use clock::Clock;
 pub use context::{Context, ContextParts};
@@ -62,9 +66,11 @@ pub use hook::{Start, StartHook};
 pub use id::{InvalidJobId, JobId};
 pub use kind::{ArgKind, ArgKinds, Awaited, Direct, Failing, InPlace, Maybe, Place, PlaceOf, Sure};
 pub use options::TaskOptions;
+pub use outlet::{OnDemand, Outlet, StreamOptions, StreamRun};
 pub use panic::panic_message;
 pub use payload::{Codec, CodecError, Json, Payload};
 pub use queue::{InvalidPriority, InvalidQueueName, Priority, QueueName};
+pub use reader::{ItemStream, ProgressStream};
 pub use retry::{Backoff, RetryPolicy};
 pub use schedule::{Missed, Schedule, ScheduleHandle};
 pub use source::{NoArgument, Source};
@@ -75,6 +81,7 @@ pub use task::{
 };
 pub use trace::{InvalidTraceParent, TraceParent};
 pub use unique::{TaskUnique, UniqueBy};
+pub use voice::Voice;
 pub use wait::{as_completed, map, map_within};
 
 pub use taskmacro::{on_start, register_task, task, test};

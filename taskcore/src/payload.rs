@@ -37,12 +37,29 @@ impl Payload {
         self.0.is_empty()
     }
 
+    /// Stands for the result of a task that returned a stream of this many items: they are read
+    /// one by one. No JSON begins with this byte.
+    #[must_use]
+    pub fn of_stream(count: u64) -> Self {
+        Self::from(format!("{STREAM}{count}").into_bytes())
+    }
+
+    /// How many items the stream has that this stands for.
+    #[must_use]
+    pub fn streamed(&self) -> Option<u64> {
+        let count = self.0.strip_prefix(STREAM.as_bytes())?;
+        std::str::from_utf8(count).ok()?.parse().ok()
+    }
+
     /// The shared bytes.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
 }
+
+/// The control character "record separator".
+const STREAM: &str = "\u{1e}";
 
 impl fmt::Debug for Payload {
     /// Shows the size only: payloads may be long, and may be secret.

@@ -23,6 +23,9 @@ pub use crate::continuation::{
 pub use crate::error::JobError;
 pub use crate::kind::{Awaited, Direct, PlaceOf};
 pub use crate::options::TaskOptions;
+pub use crate::outlet::{
+    OnDemand, Outlet, StreamOptions, StreamTaskFn, collect, pour, prepare_stream, room, try_collect,
+};
 pub use crate::payload::CodecError;
 pub use crate::plan::{ArgsPlan, encode_arg};
 pub use crate::retry::Backoff;

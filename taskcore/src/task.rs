@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::continuation::{Continuation, Continue};
 use crate::error::{DelayError, Failure, FailureKind, JobError, Permanent};
 use crate::options::TaskOptions;
+use crate::outlet::{StreamOptions, StreamRun};
 use crate::payload::{Codec, CodecError, Json, Payload};
 use crate::schedule::Declaration;
 use crate::scope;
@@ -36,6 +37,8 @@ pub struct TaskDescriptor {
     pub options: TaskOptions,
     /// When it runs by itself.
     pub schedule: Option<Declaration>,
+    /// Set if it returns a stream.
+    pub stream: Option<StreamOptions>,
     /// Whether it is async or plain.
     pub kind: TaskKind,
     /// The state it needs.
@@ -96,6 +99,8 @@ pub enum Run {
     Async(BoxFuture<'static, Completion>),
     /// To be called on a thread that may block.
     Plain(Box<dyn FnOnce() -> Completion + Send>),
+    /// To be given a place for its items, and polled.
+    Stream(StreamRun),
 }
 
 impl fmt::Debug for Run {
@@ -103,6 +108,7 @@ impl fmt::Debug for Run {
         f.write_str(match self {
             Self::Async(_) => "Run::Async",
             Self::Plain(_) => "Run::Plain",
+            Self::Stream(_) => "Run::Stream",
         })
     }
 }
@@ -161,7 +167,7 @@ impl Raised {
         Self { kind: FailureKind::Result, message, ..Self::new(error, true) }
     }
 
-    fn unencodable<T>(error: &CodecError) -> Self {
+    pub(crate) fn unencodable<T>(error: &CodecError) -> Self {
         Self {
             kind: FailureKind::Result,
             error_type: std::any::type_name::<CodecError>(),

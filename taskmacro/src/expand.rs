@@ -147,7 +147,7 @@ impl Task<'_> {
         let output = self.output();
         let returned_ty = &returned.ty;
         let kinds = self.arg_kinds();
-        let place = if self.signature.is_async || returned.continues {
+        let place = if self.signature.returned.is_awaited(self.signature.is_async) {
             quote!(#private::Awaited)
         } else {
             quote!(#private::PlaceOf<#kinds>)
@@ -219,7 +219,7 @@ impl Task<'_> {
         });
         let slots = pairs(receiver.into_iter().chain(slots));
         let kinds = self.arg_kinds();
-        let is_awaited = self.signature.is_async || self.signature.returned.continues;
+        let is_awaited = self.signature.returned.is_awaited(self.signature.is_async);
         let bind = format_ident!("{}", if is_awaited { "bind_async" } else { "bind_plain" });
         quote! {
             #[allow(unused_imports)]

@@ -120,6 +120,7 @@ fn expand(
         problems.add(syn::Error::new(retry_if.key.span(), message));
     }
     options.schedule.check_signature(&signature, problems);
+    options.demand.check_signature(&signature, problems);
     if is_usable {
         Task { item: function, signature, options: &options, krate, home }.expand()
     } else {

@@ -6,6 +6,7 @@
 use proc_macro::TokenStream;
 
 mod attributes;
+mod demand;
 mod expand;
 mod item;
 mod machinery;
@@ -15,6 +16,7 @@ mod problems;
 mod schedule;
 mod signature;
 mod spans;
+mod stream;
 mod testing;
 mod types;
 mod unique;

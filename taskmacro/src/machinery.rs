@@ -7,7 +7,7 @@ use syn::spanned::Spanned;
 
 use crate::attributes;
 use crate::expand::{Home, Task, pairs};
-use crate::signature::{Argument, Outcome, Param};
+use crate::signature::{Argument, Outcome, Param, Streamed};
 use crate::spans::{self, generated};
 
 impl Task<'_> {
@@ -51,7 +51,8 @@ impl Task<'_> {
             return TokenStream::new();
         };
         let private = self.private();
-        let ty = &self.signature.returned.ty;
+        let returned = &self.signature.returned;
+        let ty = returned.stream.as_ref().map_or(&returned.ty, |stream| &stream.item);
         let probe = (quote!(#private::ResultProbe::<), quote!(>::IS_RESULT));
         let is_result = spans::around(&probe.0, ty, &probe.1);
         let span = spans::at(ty.span());
@@ -209,6 +210,9 @@ impl Task<'_> {
         if self.signature.returned.continues {
             return self.steps(&body);
         }
+        if let Some(stream) = &self.signature.returned.stream {
+            return self.stream_run(stream, &body);
+        }
         if !self.signature.is_async {
             return quote! {
                 impl #private::PlainTaskFn for __HereafterTask {
@@ -230,6 +234,51 @@ impl Task<'_> {
                     async move {
                         let returned: #returned = #body.await;
                         returned
+                    }
+                }
+            }
+        }
+    }
+
+    /// The runs of a task that returns a stream: item by item for a job, all of them where it is
+    /// awaited.
+    fn stream_run(&self, stream: &Streamed, body: &TokenStream) -> TokenStream {
+        let private = self.private();
+        let Streamed { item, yielded } = stream;
+        let judged = self.judged();
+        let is_fallible = self.signature.returned.is_fallible();
+        let collect = format_ident!("{}", if is_fallible { "try_collect" } else { "collect" });
+        let items = if self.signature.is_async { quote!(#body.await) } else { body.clone() };
+        let name = self.signature.name.span();
+        let ended = quote! {
+            impl ::core::future::Future<
+                Output = ::core::result::Result<(), #private::Raised>,
+            > + ::core::marker::Send + 'static
+        };
+        // What is not `Send` is an error at the name of the user's function.
+        let ended = spans::relocate(ended, name);
+        quote! {
+            impl #private::AsyncTaskFn for __HereafterTask {
+                fn run(
+                    args: Self::Args,
+                    frame: #private::Frame,
+                ) -> impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send + 'static {
+                    async move { #private::#collect(#items).await }
+                }
+            }
+
+            impl #private::StreamTaskFn for __HereafterTask {
+                type Item = #yielded;
+
+                fn drive(
+                    args: Self::Args,
+                    frame: #private::Frame,
+                    mut outlet: impl #private::Outlet<Self::Item> + 'static,
+                ) -> #ended {
+                    async move {
+                        #private::room(&mut outlet).await;
+                        let judge = |returned: #item| { #judged };
+                        #private::pour(#items, &mut outlet, judge).await
                     }
                 }
             }
@@ -330,13 +379,22 @@ impl Task<'_> {
         let options = self.options.expand(&private);
         let schedule = self.options.schedule.expand(&private);
         let states = self.signature.states();
+        let stream = self.signature.returned.stream.as_ref();
         let (kind, prepare) = match (self.signature.is_async, self.signature.returned.continues) {
+            _ if stream.is_some() => ("Async", "prepare_stream"),
             (true, false) => ("Async", "prepare_async"),
             (true, true) => ("Async", "prepare_async_step"),
             (false, false) => ("Plain", "prepare_plain"),
             (false, true) => ("Plain", "prepare_plain_step"),
         };
         let (kind, prepare) = (format_ident!("{kind}"), format_ident!("{prepare}"));
+        let stream = match stream {
+            Some(_) => {
+                let options = self.options.demand.expand(&private);
+                quote!(::core::option::Option::Some(#options))
+            }
+            None => quote!(::core::option::Option::None),
+        };
         quote! {
             const __DESCRIPTOR: #private::TaskDescriptor = #private::TaskDescriptor {
                 name: #name,
@@ -346,6 +404,7 @@ impl Task<'_> {
                 params: &[#(#params),*],
                 options: #options,
                 schedule: #schedule,
+                stream: #stream,
                 kind: #private::TaskKind::#kind,
                 states: &[#(#private::StateNeed::of::<#states>()),*],
                 output: ::core::any::TypeId::of::<<__HereafterTask as #private::TaskFn>::Output>,

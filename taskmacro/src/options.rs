@@ -6,6 +6,7 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Expr, ExprPath, LitStr, Path, Token, token};
 
+use crate::demand::Demand;
 use crate::problems::Problems;
 use crate::schedule::Schedule;
 use crate::unique::{self, UniqueBy, UniqueOptions};
@@ -28,6 +29,8 @@ pub(crate) struct Options {
     pub(crate) base: BaseOptions,
     /// When it runs by itself.
     pub(crate) schedule: Schedule,
+    /// Whether its stream is made for its readers.
+    pub(crate) demand: Demand,
     /// The keys, in order.
     keys: Vec<Ident>,
 }
@@ -110,6 +113,7 @@ impl Options {
         self.keys.push(setting.key.clone());
         match known.key {
             "ignore_result" => self.ignore_result(setting),
+            "on_demand" => self.on_demand(setting),
             _ => self.set(known, setting),
         }
     }
@@ -120,6 +124,15 @@ impl Options {
             return self.check_result(&setting.key);
         }
         let message = "`ignore_result` takes no value: write `ignore_result`, or leave it out";
+        Err(syn::Error::new_spanned(setting.given, message))
+    }
+
+    fn on_demand(&mut self, setting: Setting) -> syn::Result<()> {
+        if let Given::Nothing = setting.given {
+            self.demand.switch_on(setting.key);
+            return Ok(());
+        }
+        let message = "`on_demand` takes no value: write `on_demand`, and `window = 16` beside it";
         Err(syn::Error::new_spanned(setting.given, message))
     }
 
@@ -152,6 +165,7 @@ impl Options {
                 self.unique.set_by(&key, text)?;
             }
             "unique_by" => self.unique.set_by(&key, unique::by(&value)?)?,
+            "patience" | "window" => self.demand.set(key, &value, example)?,
             "unique_for" => {
                 let span = values::span(&value, example, unique::ZERO)?;
                 self.unique.set_scope(key, unique::Scope::For(span))?;
@@ -287,7 +301,7 @@ fn some(value: impl ToTokens) -> TokenStream {
     quote!(::core::option::Option::Some(#value))
 }
 
-const KNOWN: [Known; 21] = [
+const KNOWN: [Known; 24] = [
     Known { key: "alias", example: "alias = \"email.old_name\"" },
     Known { key: "backoff", example: "backoff = \"exponential(2s, max = 10m)\"" },
     Known { key: "crate", example: "crate = my::hereafter" },
@@ -299,6 +313,8 @@ const KNOWN: [Known; 21] = [
     Known { key: "missed", example: "missed = \"all\"" },
     Known { key: "name", example: "name = \"email.send\"" },
     Known { key: "on_conflict", example: "on_conflict = \"reuse\"" },
+    Known { key: "on_demand", example: "on_demand" },
+    Known { key: "patience", example: "patience = \"1m\"" },
     Known { key: "priority", example: "priority = 1" },
     Known { key: "queue", example: "queue = \"mail\"" },
     Known { key: "retries", example: "retries = 5" },
@@ -309,6 +325,7 @@ const KNOWN: [Known; 21] = [
     Known { key: "unique_by", example: "unique_by = args" },
     Known { key: "unique_for", example: "unique_for = \"10m\"" },
     Known { key: "unique_while", example: "unique_while = \"queued\"" },
+    Known { key: "window", example: "window = 16" },
 ];
 
 const ALIAS_IS_NAME: &str = "this is the name of the task; an alias is an older name of it";

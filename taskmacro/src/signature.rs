@@ -11,6 +11,7 @@ use syn::{
 
 use crate::attributes;
 use crate::problems::Problems;
+use crate::stream;
 use crate::types::{self, Stored};
 
 /// A task function without its body.
@@ -58,6 +59,16 @@ pub(crate) struct Returned {
     pub(crate) outcome: Outcome,
     /// Whether the task is continued by what it returns: a `Call` or a `Handle`, by its name.
     pub(crate) continues: bool,
+    /// What its stream yields, if it returns one.
+    pub(crate) stream: Option<Streamed>,
+}
+
+/// The items of a stream.
+pub(crate) struct Streamed {
+    /// What the stream yields, as it is written.
+    pub(crate) item: Type,
+    /// What a reader gets: the item, or what it is if it does not fail.
+    pub(crate) yielded: Type,
 }
 
 /// What a return type says of failure.
@@ -127,8 +138,12 @@ impl Argument {
 impl Returned {
     fn read(output: &ReturnType, problems: &mut Problems) -> Self {
         let ReturnType::Type(_, ty) = output else {
-            return Self { ty: parse_quote!(()), outcome: Outcome::Unit, continues: false };
+            let (ty, outcome) = (parse_quote!(()), Outcome::Unit);
+            return Self { ty, outcome, continues: false, stream: None };
         };
+        if let Some(item) = stream::item(ty) {
+            return Self::of_stream(item, problems);
+        }
         types::check_returned(ty, problems);
         let outcome = Outcome::of(ty);
         let yielded = match &outcome {
@@ -137,7 +152,41 @@ impl Returned {
         };
         let continues =
             ["Call", "Handle"].into_iter().any(|name| types::named(yielded, name).is_some());
-        Self { ty: (**ty).clone(), outcome, continues }
+        if let Some(stream) = stream::inside_result(yielded) {
+            let message = "a stream fails by an item: return `impl Stream<Item = Result<…>>`, and yield the error";
+            problems.at(stream, message);
+        }
+        Self { ty: (**ty).clone(), outcome, continues, stream: None }
+    }
+
+    /// Awaited, and by its handle, a stream of items yields the list of them.
+    fn of_stream(item: Type, problems: &mut Problems) -> Self {
+        types::check_returned(&item, problems);
+        let outcome = Outcome::of(&item);
+        let yielded = match &outcome {
+            Outcome::Fallible { ok, .. } => (**ok).clone(),
+            Outcome::Alias => {
+                let message = "write both types of the `Result`: `Result<T, E>`";
+                problems.at(&item, message);
+                item.clone()
+            }
+            _ => item.clone(),
+        };
+        let list = stream::list_of(&yielded);
+        let (ty, outcome) = match outcome {
+            Outcome::Fallible { error, .. } => {
+                let ok = Box::new(list.clone());
+                let ty = stream::result_of(&list, &error);
+                (ty, Outcome::Fallible { ok, error })
+            }
+            _ => (list, Outcome::Infallible),
+        };
+        Self { ty, outcome, continues: false, stream: Some(Streamed { item, yielded }) }
+    }
+
+    /// Whether a direct call can only be awaited.
+    pub(crate) fn is_awaited(&self, is_async: bool) -> bool {
+        is_async || self.continues || self.stream.is_some()
     }
 
     /// Whether the task can fail by its return value.

@@ -55,7 +55,8 @@ pub(crate) fn check_returned(ty: &Type, problems: &mut Problems) {
             problems.at(never, "a task that never returns has no result: return `()`");
         }
         Type::ImplTrait(opaque) => {
-            let message = "a task returns a type with a name: write it instead of `impl …`";
+            let message =
+                "a task returns a type with a name, or `impl Stream<Item = …>`: write one of them";
             problems.at(opaque, message);
         }
         Type::Reference(reference) => {
@@ -286,7 +287,7 @@ mod tests {
     fn results_own_what_they_hold() {
         for (ty, remedy) in [
             (parse_quote!(&'static str), "return `String`"),
-            (parse_quote!(impl Stream<Item = u8>), "instead of `impl …`"),
+            (parse_quote!(impl Iterator<Item = u8>), "or `impl Stream<Item = …>`"),
             (parse_quote!(!), "return `()`"),
             (parse_quote!(Result<&str, E>), "write `String` instead"),
         ] {

@@ -74,15 +74,20 @@ pub(crate) fn task_name(value: &Expr, example: &str) -> Result<LitStr> {
     Err(Error::new(text.span(), message))
 }
 
-/// A number of retries.
-pub(crate) fn retries(value: &Expr) -> Result<u32> {
-    let wrong = || Error::new_spanned(value, "`retries` counts from 0: write `retries = 5`");
+/// A number from 0.
+pub(crate) fn count(value: &Expr, key: &str, example: &str) -> Result<u32> {
+    let wrong = || Error::new_spanned(value, format!("`{key}` counts from 0: write `{example}`"));
     match value {
         Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => {
             number.base10_parse().map_err(|_| wrong())
         }
         _ => Err(wrong()),
     }
+}
+
+/// A number of retries.
+pub(crate) fn retries(value: &Expr) -> Result<u32> {
+    count(value, "retries", "retries = 5")
 }
 
 /// A priority, by the rule of `Priority`.

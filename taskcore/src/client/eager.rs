@@ -20,6 +20,7 @@ use crate::envelope::Envelope;
 use crate::error::{DelayError, Failure, FailureKind, JobError};
 use crate::handle::HandleSource;
 use crate::id::JobId;
+use crate::outlet::Collector;
 use crate::panic::panic_message;
 use crate::payload::Payload;
 use crate::scope::{self, Scope};
@@ -222,6 +223,7 @@ fn context(client: &Client, made: &Made, timeout: Option<Duration>) -> Context {
         trace: TraceParent::root(),
         client: Some(client.clone()),
         cancelled: CancellationToken::new(),
+        voice: None,
     })
 }
 
@@ -237,6 +239,13 @@ enum Ended {
 async fn finish(run: Run, scope: Scope) -> Ended {
     let ended = match run {
         Run::Async(future) => AssertUnwindSafe(scope.run(future)).catch_unwind().await,
+        Run::Stream(run) => {
+            let items = Collector::default();
+            let run = run(Box::new(items.clone()));
+            let ended = AssertUnwindSafe(scope.run(run)).catch_unwind().await;
+            // Nobody reads items one by one here, so the result is the list itself.
+            ended.map(|completion| completion.map(|_| Yielded::Result(Some(items.array()))))
+        }
         Run::Plain(function) => {
             let function = move || catch_unwind(AssertUnwindSafe(|| scope.run_here(function)));
             match tokio::runtime::Handle::try_current() {

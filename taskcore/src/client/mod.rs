@@ -3,6 +3,7 @@
 mod default;
 mod eager;
 mod enqueuer;
+mod events;
 mod graph;
 mod mode;
 mod unique;
@@ -12,15 +13,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 pub use default::{connect, set_default};
+pub use events::{EventStream, Followed};
 pub use mode::{InvalidMode, Mode, Switch};
 
 use crate::broker::{
-    BrokerError, CancelOutcome, CancelScope, Connection, Due, Guarded, JobFilter, JobRecord,
-    Lookup, NewJob, Operate, ResultStore, Template,
+    BrokerError, CancelOutcome, CancelScope, Connection, Due, Guarded, History, JobFilter,
+    JobRecord, Lookup, NewJob, Operate, ReadItems, Reports, ResultStore, TaskStats, Template,
 };
 use crate::call::Call;
 use crate::continuation::Continuation;
@@ -28,7 +31,10 @@ use crate::error::{DelayError, JobError};
 use crate::handle::Handle;
 use crate::id::JobId;
 use crate::options::CallOptions;
+use crate::outlet::Collector;
+use crate::payload::Payload;
 use crate::plan::Plan;
+use crate::reader::patiently;
 use crate::scope;
 use crate::trace::TraceParent;
 use enqueuer::Enqueuer;
@@ -123,6 +129,9 @@ pub struct Continued {
 
 /// Jobs in one look-up.
 const OUTCOMES: usize = 1_000;
+
+/// Items in one page of a stream.
+const ITEMS: u32 = 10_000;
 
 impl Client {
     /// The largest job by default, in bytes of its stored form.
@@ -430,6 +439,12 @@ impl Client {
     }
 
     pub(crate) async fn lookup(&self, id: JobId) -> Result<Lookup, BrokerError> {
+        let lookup = self.lookup_only(id).await?;
+        self.whole(lookup).await
+    }
+
+    /// What the store knows, without the items of a stream.
+    pub(crate) async fn lookup_only(&self, id: JobId) -> Result<Lookup, BrokerError> {
         let found = self.results("results")?.outcomes(&[id]).await?;
         Ok(found.into_iter().next().unwrap_or(Lookup::Unknown))
     }
@@ -444,14 +459,73 @@ impl Client {
         let mut found = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(OUTCOMES) {
             let lookups = store.outcomes(chunk).await?;
-            found.extend(chunk.iter().copied().zip(lookups));
+            for (job, lookup) in chunk.iter().zip(lookups) {
+                found.insert(*job, self.whole(lookup).await?);
+            }
         }
         Ok(found)
     }
 
     /// Waits until the job is final, or nothing is known of it.
     pub(crate) async fn wait_for(&self, id: JobId) -> Result<Lookup, JobError> {
-        self.shared.waiters.wait_for(id).await
+        let lookup = self.shared.waiters.wait_for(id).await?;
+        let whole = || self.whole(lookup.clone());
+        patiently(id, whole).await
+    }
+
+    /// The same, with the items of a stream as its result: a list.
+    async fn whole(&self, lookup: Lookup) -> Result<Lookup, BrokerError> {
+        let Lookup::Final(mut outcome) = lookup else { return Ok(lookup) };
+        if let Some(count) = outcome.result.as_ref().and_then(Payload::streamed) {
+            outcome.result = Some(self.items(outcome.job, count).await?);
+        }
+        Ok(Lookup::Final(outcome))
+    }
+
+    /// All items of a stream that has ended, as one list.
+    async fn items(&self, job: JobId, count: u64) -> Result<Payload, BrokerError> {
+        let reports = self.reports("items")?;
+        let mut list = Collector::default();
+        let mut read = ReadItems { job, run: None, from: 0, max: ITEMS };
+        while read.from < count {
+            let page = reports.items(&read, Duration::ZERO).await?;
+            if page.items.is_empty() {
+                break;
+            }
+            (read.run, read.from) = (page.run, page.first + page.items.len() as u64);
+            page.items.into_iter().for_each(|item| list.add(&item));
+        }
+        Ok(list.array())
+    }
+
+    pub(crate) fn reports(
+        &self,
+        operation: &'static str,
+    ) -> Result<&Arc<dyn Reports>, BrokerError> {
+        let open = self.connection().and_then(|open| open.reports.as_ref());
+        open.ok_or_else(|| BrokerError::Unsupported { broker: self.broker_name(), operation })
+    }
+
+    pub(crate) fn history(
+        &self,
+        operation: &'static str,
+    ) -> Result<&Arc<dyn History>, BrokerError> {
+        let open = self.connection().and_then(|open| open.history.as_ref());
+        open.ok_or_else(|| BrokerError::Unsupported { broker: self.broker_name(), operation })
+    }
+
+    /// Counts and times of every task that was ever stored, by name.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError`], also if this set-up keeps none.
+    pub async fn stats(&self) -> Result<Vec<TaskStats>, BrokerError> {
+        self.history("stats")?.stats().await
+    }
+
+    /// What happens to all jobs of the store, from now on; see [`EventStream`].
+    pub fn events(&self) -> EventStream {
+        EventStream::new(self.clone())
     }
 
     fn operate(&self, operation: &'static str) -> Result<&Arc<dyn Operate>, BrokerError> {
