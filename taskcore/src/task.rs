@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::fmt;
 use std::future::Future;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
@@ -123,6 +124,8 @@ pub enum Yielded {
     Result(Option<Payload>),
     /// The job goes on as this.
     Continued(Continuation),
+    /// It waits this long for a better time.
+    Snoozed(Duration),
 }
 
 /// An error that a task returned, in the form in which it is stored.

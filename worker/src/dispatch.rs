@@ -156,6 +156,7 @@ impl Dispatch {
 fn without_a_run(reason: Reason) -> Option<Verdict> {
     match reason {
         Reason::Stopping => Some(Verdict::Release),
+        Reason::Abandoned => Some(Verdict::Cancelled),
         // The store knows already, and would refuse a verdict.
         Reason::Cancelled | Reason::Lost => None,
     }

@@ -1,5 +1,6 @@
 //! The executor: one delivery in, one verdict out.
 
+use std::future::ready;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use taskcore::broker::{Delivery, Keep, Verdict};
 use taskcore::scope::Scope;
 use taskcore::{
     Client, Completion, Context, ContextParts, Continuation, Continued, Envelope, Failure,
-    FailureKind, Frame, Payload, Registry, RetryPolicy, Run, StateMap, TraceParent, Yielded,
-    error_chain, panic_message,
+    FailureKind, Frame, Payload, Raised, Registry, RetryPolicy, Run, StateMap, TaskDescriptor,
+    TraceParent, Yielded, error_chain, panic_message,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::WorkerConfig;
 use crate::hand::{Interrupt, Reason};
 use crate::inputs;
+use crate::readers::Readers;
 use crate::report;
+use crate::reporter::Desk;
+use crate::speech::{Speaker, Speech};
 use crate::status::Status;
 
 /// Runs one delivery at a time for each slot.
@@ -36,6 +40,9 @@ pub(crate) struct Executor {
     pub(crate) abort: CancellationToken,
     /// Fires when plain functions that do not stop hold every slot.
     pub(crate) all_stuck: CancellationToken,
+    /// Where jobs report; `None` if the store takes no reports.
+    pub(crate) desk: Option<Arc<Desk>>,
+    pub(crate) readers: Arc<Readers>,
 }
 
 /// How a run ended, before policy turns it into a verdict.
@@ -88,7 +95,8 @@ impl Executor {
             let failure = unknown_task(delivery, &envelope.task);
             return Some(by_policy(RetryPolicy::default(), failure, None));
         };
-        let context = self.context(delivery, &envelope, interrupt);
+        let speech = self.desk.as_ref().map(|desk| desk.speech(delivery));
+        let context = self.context(delivery, &envelope, interrupt, speech.as_ref());
         let args = match inputs::args(&self.client, delivery, &envelope).await {
             Ok(args) => args,
             Err(verdict) => return Some(verdict),
@@ -104,10 +112,14 @@ impl Executor {
             }
             Ok(Ok(run)) => {
                 let span = report::span(delivery, &context);
+                let run = self.with_outlet(run, task, speech.as_ref());
                 let running = self.execute(run, &context, envelope.timeout(), interrupt, slot);
                 tracing::Instrument::instrument(running, span).await
             }
         };
+        if let Some(speech) = &speech {
+            self.flush(speech, &ended).await;
+        }
         self.decide(ended, &context, &envelope)
     }
 
@@ -116,6 +128,7 @@ impl Executor {
         delivery: &Delivery,
         envelope: &Envelope<'_>,
         interrupt: &Interrupt,
+        speech: Option<&Arc<Speech>>,
     ) -> Context {
         let parent = envelope.headers.get(TraceParent::HEADER);
         let parent = parent.and_then(|text| text.parse::<TraceParent>().ok());
@@ -130,7 +143,33 @@ impl Executor {
             trace: parent.map_or_else(TraceParent::root, |parent| parent.child()),
             client: Some(self.client.clone()),
             cancelled: interrupt.token.clone(),
+            voice: speech.map(|speech| Arc::new(Speaker(speech.clone())) as _),
         })
+    }
+
+    /// Gives a stream a place for its items, and makes of it a run like any other.
+    fn with_outlet(&self, run: Run, task: &TaskDescriptor, speech: Option<&Arc<Speech>>) -> Run {
+        let Run::Stream(run) = run else { return run };
+        let Some(speech) = speech else { return Run::Async(Box::pin(ready(Err(no_streams())))) };
+        let demand = task.stream.and_then(|options| options.on_demand);
+        let outlet = speech.outlet(demand, self.config.result_limit);
+        let reading = demand.map(|_| self.readers.join(speech.clone()));
+        let run = run(Box::new(outlet));
+        Run::Async(Box::pin(async move {
+            let _reading = reading;
+            run.await
+        }))
+    }
+
+    /// Waits until the store has what the job said: its verdict comes after.
+    async fn flush(&self, speech: &Arc<Speech>, ended: &Ended) {
+        if let Ended::Interrupted(Reason::Cancelled | Reason::Lost) = ended {
+            return;
+        }
+        tokio::select! {
+            () = speech.flush() => {}
+            () = self.abort.cancelled() => {}
+        }
     }
 
     async fn execute(
@@ -158,6 +197,7 @@ impl Executor {
                 drop(slot);
                 ended
             }
+            Run::Stream(_) => unreachable!("a stream was given its outlet"),
             Run::Plain(function) => {
                 self.execute_plain(function, scope, context, timeout, interrupt, slot).await
             }
@@ -223,6 +263,10 @@ impl Executor {
     async fn interrupted(&self, interrupt: &Interrupt) -> Reason {
         interrupt.token.cancelled().await;
         let reason = interrupt.reason().unwrap_or(Reason::Stopping);
+        if reason == Reason::Abandoned {
+            // It waits for readers, and for nothing else.
+            return reason;
+        }
         tokio::select! {
             () = self.abort.cancelled() => {}
             () = tokio::time::sleep(self.config.cancel_grace) => {}
@@ -260,6 +304,9 @@ impl Executor {
             Ended::Completed(Ok(Yielded::Continued(by))) => {
                 return Some(self.continued(by, context, envelope.keep()));
             }
+            Ended::Completed(Ok(Yielded::Snoozed(after))) => {
+                return Some(Verdict::Snooze { after });
+            }
             Ended::Completed(Err(raised)) => Failure::of_raised(context, raised),
             Ended::Panicked(message) => Failure::of_panic(context, message),
             Ended::TimedOut(timeout) => {
@@ -268,6 +315,7 @@ impl Executor {
                 Failure::new(context, FailureKind::Timeout, message)
             }
             Ended::Interrupted(Reason::Stopping) => return Some(Verdict::Release),
+            Ended::Interrupted(Reason::Abandoned) => return Some(Verdict::Cancelled),
             // The store knows already, and would refuse a verdict.
             Ended::Interrupted(Reason::Cancelled | Reason::Lost) => return None,
         };
@@ -298,6 +346,13 @@ impl Executor {
         );
         Verdict::Failed { failure: Failure::new(context, FailureKind::Result, message) }
     }
+}
+
+/// Why a stream cannot run here.
+fn no_streams() -> Raised {
+    let message = "this set-up keeps no streams: add a result store, or return a list".to_owned();
+    let (kind, error_type, causes) = (FailureKind::Result, "", Vec::new());
+    Raised { kind, error_type, message, causes, permanent: true }
 }
 
 /// Retries a failure while its policy and itself allow it.

@@ -55,6 +55,8 @@ pub(crate) enum Reason {
     Cancelled = 2,
     /// The job is no longer this worker's.
     Lost = 3,
+    /// Nobody reads its stream, which is made on demand.
+    Abandoned = 4,
 }
 
 impl Interrupt {
@@ -81,6 +83,7 @@ impl Interrupt {
             1 => Some(Reason::Stopping),
             2 => Some(Reason::Cancelled),
             3 => Some(Reason::Lost),
+            4 => Some(Reason::Abandoned),
             _ => None,
         }
     }

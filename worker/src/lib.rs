@@ -21,10 +21,13 @@ mod inputs;
 mod logging;
 mod parts;
 mod pause;
+mod readers;
 mod report;
+mod reporter;
 mod schedules;
 mod settle;
 mod shutdown;
+mod speech;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -20,6 +20,7 @@ pub(crate) struct Leaving {
     pub(crate) hand: Arc<Hand>,
     pub(crate) stop: CancellationToken,
     pub(crate) abort: CancellationToken,
+    pub(crate) last: CancellationToken,
 }
 
 impl Drop for Leaving {
@@ -27,6 +28,7 @@ impl Drop for Leaving {
         self.stop.cancel();
         self.hand.interrupt_all(Reason::Stopping);
         self.abort.cancel();
+        self.last.cancel();
     }
 }
 
@@ -62,6 +64,10 @@ pub(crate) struct Parts {
     pub(crate) upkeep: JoinHandle<()>,
     /// None where the store keeps no schedules.
     pub(crate) ticker: Option<JoinHandle<()>>,
+    /// None where the store takes no reports.
+    pub(crate) reporter: Option<JoinHandle<()>>,
+    /// Ends what jobs need until the last of them has ended.
+    pub(crate) last: CancellationToken,
     /// Every job under way.
     pub(crate) running: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -97,6 +103,12 @@ impl Parts {
             self.abort.cancel();
         }
         self.end_jobs(config, hand, shutdown).await;
+        self.last.cancel();
+        if let Some(reporter) = &mut self.reporter
+            && tokio::time::timeout(ABORT, &mut *reporter).await.is_err()
+        {
+            reporter.abort();
+        }
         if tokio::time::timeout(ABORT, &mut self.upkeep).await.is_err() {
             // Its call to the broker goes on in a task of its own.
             self.upkeep.abort();

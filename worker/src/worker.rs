@@ -18,6 +18,8 @@ use crate::fetch::Fetch;
 use crate::hand::Hand;
 use crate::heartbeat::Heartbeat;
 use crate::parts::{Alarm, Leaving, Parts};
+use crate::readers::Readers;
+use crate::reporter::{Desk, Reporter};
 use crate::schedules::Ticker;
 use crate::settle::{BATCH, Settler};
 use crate::shutdown::Shutdown;
@@ -198,8 +200,12 @@ impl Worker {
             "worker started"
         );
         let parts = self.start_parts(&broker, &hand, states, ticker, shutdown);
-        let leaving =
-            Leaving { hand: hand.clone(), stop: parts.stop.clone(), abort: parts.abort.clone() };
+        let leaving = Leaving {
+            hand: hand.clone(),
+            stop: parts.stop.clone(),
+            abort: parts.abort.clone(),
+            last: parts.last.clone(),
+        };
         let ended = parts.run(&self.config, &hand, shutdown).await;
         drop(leaving);
         heartbeat.stop().await;
@@ -293,6 +299,9 @@ impl Worker {
             stop: stop.clone(),
             batches,
         };
+        let open = self.client.connection().and_then(|open| open.reports.clone());
+        let reporting = open.map(|reports| (reports, Arc::<Desk>::default()));
+        let readers = Arc::<Readers>::default();
         let executor = Executor {
             client: self.client.clone(),
             registry: self.registry.clone(),
@@ -301,6 +310,8 @@ impl Worker {
             status: status.clone(),
             abort: abort.clone(),
             all_stuck: all_stuck.clone(),
+            desk: reporting.as_ref().map(|(_, desk)| desk.clone()),
+            readers: readers.clone(),
         };
         let dispatch = Dispatch {
             broker: broker.clone(),
@@ -317,6 +328,11 @@ impl Worker {
         let running = dispatch.running.clone();
         let settler = Settler { broker: broker.clone(), hand: hand.clone(), status };
         let upkeep = upkeep::run(broker.clone(), config, stop.clone());
+        let last = CancellationToken::new();
+        let reporter = reporting.map(|(reports, desk)| {
+            let reporter = Reporter { reports, desk, hand: hand.clone() };
+            alarm.spawn("reporter", reporter.run(readers, last.clone()))
+        });
         let ticker = ticker.map(|ticker| alarm.spawn("ticker", ticker.run(stop.clone())));
         Parts {
             fetch: alarm.spawn("fetch loop", fetch.run()),
@@ -324,6 +340,8 @@ impl Worker {
             settler: alarm.spawn("settler", settler.run(verdicts)),
             upkeep: alarm.spawn("upkeep", upkeep),
             ticker,
+            reporter,
+            last,
             running,
             stop,
             abort,

@@ -194,6 +194,9 @@ async fn run_one(
     let ended = match ended {
         Ended::Returned(Ok(Yielded::Continued(by))) => return Ok(Ran::Continued(context, by)),
         Ended::Returned(Ok(Yielded::Result(result))) => Ok(result),
+        Ended::Returned(Ok(Yielded::Snoozed(_))) => {
+            unreachable!("only what waits for stored jobs snoozes")
+        }
         Ended::Returned(Err(raised)) => Err(Failure::of_raised(&context, raised)),
         Ended::Panicked(message) => Err(Failure::of_panic(&context, message)),
         Ended::TimedOut(timeout) => {
