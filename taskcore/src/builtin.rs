@@ -5,6 +5,7 @@ use std::any::TypeId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::each::EACH;
 use crate::options::TaskOptions;
 use crate::payload::{CodecError, Payload};
 use crate::task::{Frame, Run, TaskDescriptor, TaskKind, Yielded};
@@ -46,5 +47,5 @@ fn prepare_gather(args: &[u8], _: Frame) -> Result<Run, CodecError> {
 
 /// The built-in task of this name.
 pub(crate) fn find(name: &str) -> Option<&'static TaskDescriptor> {
-    (name == GATHER.name).then_some(&GATHER)
+    [&GATHER, &EACH].into_iter().find(|task| task.name == name)
 }

@@ -16,6 +16,7 @@ use crate::bound::{Bound, BoundAsync, BoundPlain, Caller, Erased, judge_direct};
 use crate::broker::{Due, OnConflict, UniqueScope};
 use crate::client::Client;
 use crate::context::Context;
+use crate::each::each;
 use crate::error::{DelayError, JobError};
 use crate::handle::{Handle, HandleSource};
 use crate::id::JobId;
@@ -411,6 +412,56 @@ where
         let client = Client::for_task(self.inner.task.name).await?;
         client.store(self, Due::At(at)).await
     }
+}
+
+impl<I, R, P> Call<Vec<I>, R, P> {
+    /// Adds a call that follows each item of the stream: a job for each, stored as the items come.
+    ///
+    /// `follow` makes that call of a handle that stands for the item; its other arguments are
+    /// values. [`Handle::then_each`] does the same for a job that is there, and begins with its
+    /// first item too. Of an attempt that fails midway, the items have had their jobs; those of
+    /// the next one get theirs. A job of its own reads the stream, in the queue of the calls that
+    /// follow; it takes a slot of a worker while the stream runs.
+    ///
+    /// ```
+    /// # use taskcore as hereafter;
+    /// use futures::stream::{self, Stream};
+    /// use hereafter::register_task;
+    ///
+    /// #[register_task(crate = hereafter)]
+    /// fn pages(book: String) -> impl Stream<Item = u32> { stream::iter(1..=300) }
+    ///
+    /// #[register_task(crate = hereafter)]
+    /// fn render(book: String, page: u32) {}
+    ///
+    /// let call = pages("atlas").then_each(|page| render("atlas", page));
+    /// # drop(call);
+    /// ```
+    pub fn then_each<U, R2, P2>(
+        mut self,
+        follow: impl FnOnce(Handle<I>) -> Call<U, R2, P2>,
+    ) -> Self {
+        let id = *self.inner.options.id.get_or_insert_with(JobId::new);
+        match follow_each(id, self.inner.task.name, follow) {
+            Ok(call) => self.then(|_| call),
+            Err(reason) => {
+                self.refuse(&reason);
+                self
+            }
+        }
+    }
+}
+
+/// The call that stores one of these for each item of a job.
+pub(crate) fn follow_each<I, U, R, P>(
+    job: JobId,
+    task: &str,
+    follow: impl FnOnce(Handle<I>) -> Call<U, R, P>,
+) -> Result<Call<u64>, String> {
+    let item = JobId::new();
+    let call = follow(Handle::of_source(item, HandleSource::Unbound));
+    let planned = call.planned().map_err(|error| error.to_string())?;
+    each(job, task, item, &planned)
 }
 
 impl<T, R> Call<T, R, InPlace> {

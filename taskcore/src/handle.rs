@@ -17,7 +17,7 @@ use sync_wrapper::SyncWrapper;
 use crate::broker::{
     CancelOutcome, CancelScope, JobRecord, JobState, LogLine, Lookup, Outcome, Timeline,
 };
-use crate::call::Call;
+use crate::call::{Call, follow_each};
 use crate::client::Client;
 use crate::error::{DelayError, JobError, error_chain};
 use crate::follow::FailureOf;
@@ -331,6 +331,26 @@ impl<T: DeserializeOwned + Send + 'static> Handle<Vec<T>> {
         }
     }
 
+    /// Delays a call that follows each item, as [`Call::then_each`] does: late or early, once for
+    /// each item. The handle yields how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`DelayError`].
+    pub async fn then_each<U, R, P>(
+        &self,
+        follow: impl FnOnce(Handle<T>) -> Call<U, R, P>,
+    ) -> Result<Handle<u64>, DelayError> {
+        let call = follow_each(self.job, &self.task, follow);
+        let option = |reason| DelayError::Option { task: self.task.to_string(), reason };
+        let call = call.map_err(option)?;
+        match &self.source {
+            HandleSource::Store(client) => call.delay_on(client).await,
+            HandleSource::Ignored(_) => Err(option(IGNORED.to_owned())),
+            _ => call.delay().await,
+        }
+    }
+
     fn reader(&self) -> Result<Reader, JobError> {
         self.check_kept()?;
         let Some(client) = self.client()? else { return Err(JobError::unknown(self.job)) };
@@ -338,6 +358,8 @@ impl<T: DeserializeOwned + Send + 'static> Handle<Vec<T>> {
         Ok(Reader::new(client, reports, self.job, self.task.to_string()))
     }
 }
+
+const IGNORED: &str = "what follows each item reads the stream, of which `ignore_result` keeps nothing: use `keep_result`";
 
 fn decode_result<T: DeserializeOwned + 'static>(
     job: JobId,

@@ -38,6 +38,14 @@ impl JobId {
         Self(Uuid::from_bytes(bytes))
     }
 
+    /// The id of the job that `relay` stores for an item of a run of a stream: the same each time.
+    pub(crate) fn of_item(relay: Self, run: u64, index: u64) -> Self {
+        let mut bytes = Uuid::new_v5(&relay.0, format!("{run}/{index}").as_bytes()).into_bytes();
+        bytes[..6].copy_from_slice(&relay.0.as_bytes()[..6]);
+        bytes[6] = bytes[6] & 0x0f | 0x80;
+        Self(Uuid::from_bytes(bytes))
+    }
+
     /// Reads the 16 bytes that [`as_bytes`](Self::as_bytes) gave.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {

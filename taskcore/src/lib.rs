@@ -18,6 +18,7 @@ mod client;
 mod clock;
 mod context;
 mod continuation;
+mod each;
 mod envelope;
 mod error;
 mod follow;

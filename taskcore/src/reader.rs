@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use sync_wrapper::SyncWrapper;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::broker::{BrokerError, Items, Lookup, Progress, ReadItems, Reports};
+use crate::broker::{BrokerError, Items, JobState, Lookup, Progress, ReadItems, Reports};
 use crate::client::Client;
 use crate::error::{JobError, error_chain};
 use crate::id::JobId;
@@ -148,9 +148,25 @@ pub(crate) struct Reader {
     /// The index of the first item of `buffer`.
     next: u64,
     buffer: VecDeque<Payload>,
+    /// The job's, when it was asked last.
+    state: Option<JobState>,
     /// Says that the reader is there, as long as it is.
     signs: Option<AbortOnDropHandle<()>>,
     is_over: bool,
+}
+
+/// What a reader of many items came to.
+pub(crate) enum Batch {
+    Items {
+        run: u64,
+        first: u64,
+        items: Vec<Payload>,
+    },
+    /// The stream has begun anew.
+    Restarted,
+    /// Nothing for now; the job is in this state.
+    Nothing(Option<JobState>),
+    End,
 }
 
 /// What a reader came to.
@@ -180,6 +196,7 @@ impl Reader {
             run: None,
             next: 0,
             buffer: VecDeque::new(),
+            state: None,
             signs: None,
             is_over: false,
         }
@@ -206,6 +223,26 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// All that is there, or what happens within `wait`.
+    pub(crate) async fn batch(&mut self, wait: Duration) -> Result<Batch, JobError> {
+        let step = match self.step(wait).await? {
+            // It may have found some, or the end.
+            Step::Nothing if self.is_over || !self.buffer.is_empty() => self.step(wait).await?,
+            step => step,
+        };
+        Ok(match step {
+            Step::Item(item) => {
+                let first = self.next - 1;
+                let items: Vec<_> = std::iter::once(item).chain(self.buffer.drain(..)).collect();
+                self.next = first + items.len() as u64;
+                Batch::Items { run: self.run.unwrap_or_default(), first, items }
+            }
+            Step::Restarted => Batch::Restarted,
+            Step::Nothing => Batch::Nothing(self.state),
+            Step::End => Batch::End,
+        })
     }
 
     async fn step(&mut self, wait: Duration) -> Result<Step, JobError> {
@@ -237,6 +274,7 @@ impl Reader {
     async fn take(&mut self, items: Items) -> Result<Step, JobError> {
         let is_over = is_over(&items);
         let Items { run, first, items, total, state } = items;
+        self.state = state;
         let is_anew = run != self.run;
         let had_some = self.next > 0;
         if is_anew {
@@ -293,7 +331,7 @@ impl Reader {
 }
 
 fn is_over(items: &Items) -> bool {
-    items.state.is_none_or(crate::broker::JobState::is_final)
+    items.state.is_none_or(JobState::is_final)
 }
 
 /// The elements of a result that is a list.

@@ -10,6 +10,7 @@ use super::{Client, Mode};
 use crate::broker::{Due, Input, Lookup, NewJob};
 use crate::builtin::GATHER_PARAM;
 use crate::call::Call;
+use crate::each::EACH;
 use crate::envelope::Envelope;
 use crate::error::{DelayError, JobError};
 use crate::follow::did_not_fail;
@@ -244,9 +245,25 @@ impl<'a> Graph<'a> {
         let mut calls = Vec::new();
         options.follow_ups.iter().for_each(|follow_up| add_calls(follow_up, &mut calls));
         for call in calls {
+            self.check_each(call, options)?;
             self.add_job(call, Due::Now, trace, Place::Input)?;
         }
         Ok(())
+    }
+
+    /// What follows each item needs items that are kept, and somebody who reads them.
+    fn check_each(&self, call: &Plan, followed: &CallOptions) -> Result<(), DelayError> {
+        if call.task.name != EACH.name {
+            return Ok(());
+        }
+        let reason = if followed.ignore_result {
+            "what follows each item reads the stream, of which `ignore_result` keeps nothing: use `keep_result`"
+        } else if self.client.mode() == Mode::Eager {
+            "an eager client stores no stream whose items something could follow: use a memory broker"
+        } else {
+            return Ok(());
+        };
+        Err(DelayError::Option { task: call.task.name.to_owned(), reason: reason.to_owned() })
     }
 
     /// The stored form of a job, checked against the limits.

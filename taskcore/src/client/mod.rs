@@ -130,6 +130,9 @@ pub struct Continued {
 /// Jobs in one look-up.
 const OUTCOMES: usize = 1_000;
 
+/// Jobs in one batch of those that may be there already.
+const STORED_AGAIN: usize = 1_000;
+
 /// Items in one page of a stream.
 const ITEMS: u32 = 10_000;
 
@@ -373,6 +376,14 @@ impl Client {
         };
         let is_anew = standing.learn(&jobs, &answers)?;
         Ok(if is_anew { Stored::NotYet } else { Stored::All })
+    }
+
+    /// Stores jobs whose ids say what they are, so that those that are there are passed over.
+    pub(crate) async fn store_again(&self, jobs: &[NewJob]) -> Result<(), DelayError> {
+        for chunk in jobs.chunks(STORED_AGAIN) {
+            self.shared.enqueuer.enqueue_all(chunk).await?;
+        }
+        Ok(())
     }
 
     /// What the jobs of a schedule of this call would look like.

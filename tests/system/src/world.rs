@@ -5,11 +5,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use hereafter::broker::{
-    Broker, Delivery, JobFilter, JobRecord, Maintain, Operate, QueueShare, Reserve, Upkeep,
+    Broker, Delivery, EventKind, JobFilter, JobRecord, Maintain, Operate, QueueShare, Reserve,
+    Upkeep,
 };
 use hereafter::worker::{Shutdown, Snapshot, Status, Worker, WorkerBuilder, WorkerError};
-use hereafter::{Client, Clock, QueueName};
+use hereafter::{Client, Clock, Followed, JobId, QueueName};
 use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
 use taskbroker_memory::MemoryBroker;
 use tokio::task::JoinHandle;
@@ -42,11 +44,33 @@ impl World {
 
     /// A SQLite broker on a file.
     pub async fn sqlite() -> Self {
+        Self::sqlite_with(|options| options).await
+    }
+
+    async fn sqlite_with(change: impl FnOnce(SqliteOptions) -> SqliteOptions) -> Self {
         let folder = tempfile::tempdir().expect("the system has a temporary folder");
         let clock = Clock::system();
         let options = SqliteOptions::file(folder.path().join("tasks.db")).clock(clock.clone());
-        let broker = SqliteBroker::open(options).await.expect("a new file can be opened");
+        let broker = SqliteBroker::open(change(options)).await.expect("a new file can be opened");
         Self::of(Client::new(broker.connection()), clock, Some(folder))
+    }
+
+    /// A memory broker that keeps this many events.
+    pub async fn memory_keeping(events: u64) -> Self {
+        let clock = Clock::system();
+        let events = usize::try_from(events).expect("a test keeps few");
+        let broker = MemoryBroker::with_clock(clock.clone()).keeping_events(events);
+        Self::of(Client::new(broker.connection()), clock, None)
+    }
+
+    /// A SQLite broker that keeps this many events.
+    pub async fn sqlite_keeping(events: u64) -> Self {
+        let events = u32::try_from(events).expect("a test keeps few");
+        Self::sqlite_with(|options| {
+            let _ = events;
+            options
+        })
+        .await
     }
 
     fn of(client: Client, clock: Clock, folder: Option<tempfile::TempDir>) -> Self {
@@ -98,6 +122,22 @@ impl World {
     /// Does the broker's upkeep once, as every worker does now and then.
     pub async fn upkeep(&self) -> Upkeep {
         self.broker().maintain(&Maintain::default()).await.expect("the store is open")
+    }
+
+    /// Waits until this has happened to a job.
+    ///
+    /// # Panics
+    ///
+    /// If the store tells no events.
+    pub async fn until(&self, kind: EventKind, job: JobId) {
+        let mut events = self.client.events().from_oldest();
+        while let Some(followed) = events.next().await {
+            if let Followed::Event(event) = followed.expect("the store tells what happens")
+                && (event.kind, event.job) == (kind, job)
+            {
+                return;
+            }
+        }
     }
 
     /// Leases up to `max` jobs of the default queue for 30 s, as a worker does that then dies.

@@ -6,9 +6,12 @@
 mod akimbo;
 mod continuation;
 mod ddt;
+mod events;
 mod follow;
 mod marrow;
+mod reports;
 mod schedules;
+mod streams;
 mod taskit;
 mod unique;
 mod workflows;
