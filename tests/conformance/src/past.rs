@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taskcore::JobId;
 use taskcore::broker::{
-    Attempt, AttemptEnd, Delivery, Event, EventId, EventKind, Events, TaskStats, Timeline,
+    Attempt, AttemptEnd, Delivery, Event, EventId, EventKind, Events, NewJob, TaskStats, Timeline,
 };
 
 use crate::harness::Harness;
@@ -53,6 +53,11 @@ impl<'h> Lab<'h> {
         let stats = self.history().stats().await.unwrap();
         let sums = stats.into_iter().find(|sums| sums.task == "suite::plain");
         sums.expect("the task was stored")
+    }
+
+    /// Jobs that expire after a tick.
+    pub(crate) fn expiring(&self, count: usize) -> Vec<NewJob> {
+        jobs(count, || NewJob { expires_in: Some(self.ticks(1)), ..plain_job() })
     }
 
     /// The number of the latest event.

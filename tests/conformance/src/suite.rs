@@ -99,6 +99,22 @@ macro_rules! __cases {
                     continued_jobs_and_what_continues_them_can_be_deleted
                 ]
             }
+            demand {
+                once [
+                    demand_waits_no_longer_than_asked
+                    close_ends_a_demand_that_waits
+                    there_is_no_demand_of_a_job_that_does_not_run
+                ]
+                batched [
+                    the_highest_pull_counts
+                    a_pull_counts_before_the_job_runs
+                    a_stream_that_nobody_pulls_grows_idle
+                    a_stream_is_not_idle_before_it_was_handed_out
+                    a_waiting_demand_answers_when_a_reader_wants_more
+                    demand_answers_at_once_if_more_is_wanted_than_known
+                    a_pull_of_a_final_job_changes_nothing
+                ]
+            }
             enqueue {
                 once [
                     an_id_named_twice_in_one_batch_is_stored_once
@@ -150,7 +166,6 @@ macro_rules! __cases {
                 once [
                     there_is_no_timeline_of_an_unknown_job
                     at_least_the_latest_fifty_deliveries_are_told
-                    sums_are_told_by_the_names_of_tasks
                     after_close_history_answers_closed
                 ]
                 batched [
@@ -165,16 +180,6 @@ macro_rules! __cases {
                     the_timeline_of_a_continued_job_ends_with_what_continues_it
                     a_replay_adds_to_the_timeline
                     a_timeline_is_kept_as_long_as_the_job
-                    sums_count_each_job_that_was_stored_once
-                    sums_count_how_jobs_end
-                    sums_count_attempts_that_failed_and_leases_that_were_lost
-                    sums_count_a_replayed_job_again
-                    sums_count_jobs_that_end_because_of_others
-                    sums_count_runs_that_came_to_a_verdict
-                    sums_tell_how_long_jobs_ran
-                    sums_tell_how_long_jobs_waited
-                    the_wait_for_inputs_counts_as_a_wait
-                    sums_stay_when_jobs_are_deleted
                 ]
             }
             inputs {
@@ -518,9 +523,6 @@ macro_rules! __cases {
                     reading_answers_at_once_if_the_job_is_final_or_unknown
                     reading_waits_no_longer_than_asked
                     close_ends_a_reader_that_waits
-                    demand_waits_no_longer_than_asked
-                    close_ends_a_demand_that_waits
-                    there_is_no_demand_of_a_job_that_does_not_run
                 ]
                 batched [
                     items_are_read_as_they_were_published
@@ -538,13 +540,23 @@ macro_rules! __cases {
                     a_waiting_reader_is_told_that_its_run_is_over
                     a_waiting_reader_is_told_that_the_job_has_ended
                     a_late_reader_reads_from_the_start
-                    the_highest_pull_counts
-                    a_pull_counts_before_the_job_runs
-                    a_stream_that_nobody_pulls_grows_idle
-                    a_stream_is_not_idle_before_it_was_handed_out
-                    a_waiting_demand_answers_when_a_reader_wants_more
-                    demand_answers_at_once_if_more_is_wanted_than_known
-                    a_pull_of_a_final_job_changes_nothing
+                ]
+            }
+            sums {
+                once [
+                    sums_are_told_by_the_names_of_tasks
+                ]
+                batched [
+                    sums_count_each_job_that_was_stored_once
+                    sums_count_how_jobs_end
+                    sums_count_attempts_that_failed_and_leases_that_were_lost
+                    sums_count_a_replayed_job_again
+                    sums_count_jobs_that_end_because_of_others
+                    sums_count_runs_that_came_to_a_verdict
+                    sums_tell_how_long_jobs_ran
+                    sums_tell_how_long_jobs_waited
+                    the_wait_for_inputs_counts_as_a_wait
+                    sums_stay_when_jobs_are_deleted
                 ]
             }
             unique {

@@ -182,8 +182,7 @@ pub async fn a_holder_that_is_replaced_is_an_event(harness: &dyn Harness, batch:
 pub async fn an_expiry_is_an_event(harness: &dyn Harness, batch: usize) {
     let Some(lab) = Lab::with_history(harness).await else { return };
     for by_upkeep in [true, false] {
-        let expires_in = Some(lab.ticks(1));
-        let jobs = jobs(batch, || NewJob { expires_in, ..plain_job() });
+        let jobs = lab.expiring(batch);
         lab.store(&jobs).await;
         lab.elapse(1).await;
         let before = lab.position().await;

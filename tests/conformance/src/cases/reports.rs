@@ -16,8 +16,9 @@ use crate::reporting::*;
 pub async fn progress_is_told_as_it_was_reported(harness: &dyn Harness, batch: usize) {
     let Some(lab) = Lab::with_reports(harness).await else { return };
     let deliveries = lab.leased(batch).await;
-    let reports: Vec<_> =
-        (0..).zip(&deliveries).flat_map(|(place, one)| at(&[one.clone()], place)).collect();
+    let report =
+        |(place, delivery)| Report { progress: Some(progress_at(place)), ..silent(delivery) };
+    let reports: Vec<_> = (0..).zip(&deliveries).map(report).collect();
     lab.say(&reports).await;
     let second = lab.second().await;
     for (place, id) in (0..).zip(jobs_of(&deliveries)) {
