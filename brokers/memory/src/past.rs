@@ -1,6 +1,5 @@
 //! [`Past`]: what happened, and what it adds up to. Every change of a job's state says so here.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,7 @@ pub(crate) struct Past {
     /// How many came before those that stay.
     gone: u64,
     events: VecDeque<Happened>,
-    by_task: BTreeMap<Cow<'static, str>, TaskStats>,
+    by_task: BTreeMap<String, TaskStats>,
 }
 
 /// An event. Its task is the job's, as long as there is one.
@@ -72,9 +71,12 @@ impl Past {
         self.gone += extra as u64;
     }
 
-    fn sums(&mut self, task: &Cow<'static, str>) -> &mut TaskStats {
-        let new = || TaskStats { task: task.to_string(), ..TaskStats::default() };
-        self.by_task.entry(task.clone()).or_insert_with(new)
+    fn sums(&mut self, task: &str) -> &mut TaskStats {
+        if !self.by_task.contains_key(task) {
+            let new = TaskStats { task: task.to_owned(), ..TaskStats::default() };
+            self.by_task.insert(task.to_owned(), new);
+        }
+        self.by_task.get_mut(task).expect("it was put there")
     }
 }
 

@@ -1,14 +1,14 @@
 //! [`Said`]: what the deliveries of a job have said, and what its readers want.
 
+use std::time::Duration;
+
 use taskcore::broker::millis::timestamp;
 use taskcore::broker::{
     Demand, Items, LogLine, NewItems, NewLine, Progress, ProgressNow, ReadItems, Report, Settled,
 };
 use taskcore::{JobId, Payload};
 
-use std::time::Duration;
-
-use crate::job::{Job, Lease, Phase};
+use crate::job::{Lease, Phase};
 use crate::state::State;
 
 /// All of it goes with its job.
@@ -114,8 +114,7 @@ impl State {
     }
 
     pub(crate) fn demand(&self, id: JobId, now_ms: i64) -> Option<Demand> {
-        let is_running = |job: &&Box<Job>| matches!(job.phase, Phase::Running { .. });
-        let job = self.jobs.get(&id).filter(is_running)?;
+        let job = self.jobs.get(&id).filter(|job| matches!(job.phase, Phase::Running { .. }))?;
         let said = job.said.as_deref();
         let sign_ms = said.and_then(|said| said.pulled_ms).max(job.started_ms)?;
         let idle_ms = u64::try_from(now_ms - sign_ms).unwrap_or(0);

@@ -35,7 +35,7 @@ pub(crate) struct MutantHarness {
 impl MutantHarness {
     pub(crate) fn new(defect: Defect) -> Self {
         let clock = Clock::system();
-        let store = MemoryBroker::with_clock(clock.clone());
+        let store = MemoryBroker::with_clock(clock.clone()).keeping_events(100);
         Self { clock, store, defect, notes: Arc::default() }
     }
 }
@@ -56,6 +56,10 @@ impl Harness for MutantHarness {
 
     async fn elapse(&self, span: Duration) {
         self.clock.advance(span);
+    }
+
+    fn events_kept(&self) -> u64 {
+        100
     }
 }
 
