@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt, TryStreamExt};
+use serde::Serialize;
 
-use crate::__private::Output;
 use crate::payload::Codec as _;
 use crate::payload::{CodecError, Json, Payload};
 use crate::task::{Completion, Frame, Raised, Run, TaskFn, Yielded};
@@ -55,7 +55,14 @@ pub type StreamRun =
 /// A task function that returns a stream.
 pub trait StreamTaskFn: TaskFn {
     /// One item.
-    type Item: Output + Send + 'static;
+    type Item: Send + 'static;
+
+    /// The stored form of an item.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] if it has none.
+    fn encode(item: &Self::Item) -> Result<Payload, CodecError>;
 
     /// Runs it to the end of its stream.
     fn drive(
@@ -71,7 +78,8 @@ pub fn prepare_stream<F: StreamTaskFn>(args: &[u8], frame: Frame) -> Result<Run,
     Ok(Run::Stream(Box::new(move |outlet| {
         Box::pin(async move {
             let put = Arc::<Mutex<u64>>::default();
-            F::drive(args, frame, Encoder { outlet, put: put.clone() }).await?;
+            let encoder = Encoder { outlet, put: put.clone(), encode: F::encode };
+            F::drive(args, frame, encoder).await?;
             let count = *put.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(Yielded::Result(Some(Payload::of_stream(count))))
         })
@@ -79,22 +87,28 @@ pub fn prepare_stream<F: StreamTaskFn>(args: &[u8], frame: Frame) -> Result<Run,
 }
 
 /// Encodes and counts items.
-struct Encoder {
+struct Encoder<T> {
     outlet: Box<dyn Outlet<Payload>>,
     put: Arc<Mutex<u64>>,
+    encode: fn(&T) -> Result<Payload, CodecError>,
 }
 
-impl<T: Output> Outlet<T> for Encoder {
+impl<T> Outlet<T> for Encoder<T> {
     fn poll_room(&mut self, waker: &mut Waker<'_>) -> Poll<()> {
         self.outlet.poll_room(waker)
     }
 
     fn put(&mut self, item: T) -> Result<(), Raised> {
-        let item = item.encode().map_err(|error| Raised::unencodable::<T>(&error))?;
+        let item = (self.encode)(&item).map_err(|error| Raised::unencodable::<T>(&error))?;
         self.outlet.put(item)?;
         *self.put.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         Ok(())
     }
+}
+
+/// Encodes an item; for generated code.
+pub fn encode_item<T: Serialize>(item: T) -> Result<Payload, CodecError> {
+    Json::encode(&item)
 }
 
 /// Waits until an item is wanted; for generated code.
@@ -104,7 +118,7 @@ pub async fn room<T>(outlet: &mut impl Outlet<T>) {
 
 /// Puts all items of a stream into an outlet, each when it is wanted; for generated code.
 pub async fn pour<T, I>(
-    items: impl Stream<Item = I> + Send,
+    items: impl Stream<Item = I>,
     outlet: &mut impl Outlet<T>,
     judge: impl Fn(I) -> Result<T, Raised>,
 ) -> Result<(), Raised> {
@@ -119,14 +133,12 @@ pub async fn pour<T, I>(
 }
 
 /// All items of a stream; for generated code.
-pub async fn collect<T>(items: impl Stream<Item = T> + Send) -> Vec<T> {
+pub async fn collect<T>(items: impl Stream<Item = T>) -> Vec<T> {
     items.collect().await
 }
 
 /// All items of a stream, or its first error; for generated code.
-pub async fn try_collect<T, E>(
-    items: impl Stream<Item = Result<T, E>> + Send,
-) -> Result<Vec<T>, E> {
+pub async fn try_collect<T, E>(items: impl Stream<Item = Result<T, E>>) -> Result<Vec<T>, E> {
     items.try_collect().await
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Permanent;
-use crate::payload::{Codec, Json, Payload};
+use crate::payload::{Codec, Json};
 
 pub use inventory;
 pub use serde;
@@ -24,9 +24,10 @@ pub use crate::error::JobError;
 pub use crate::kind::{Awaited, Direct, PlaceOf};
 pub use crate::options::TaskOptions;
 pub use crate::outlet::{
-    OnDemand, Outlet, StreamOptions, StreamTaskFn, collect, pour, prepare_stream, room, try_collect,
+    OnDemand, Outlet, StreamOptions, StreamTaskFn, collect, encode_item, pour, prepare_stream,
+    room, try_collect,
 };
-pub use crate::payload::CodecError;
+pub use crate::payload::{CodecError, Payload};
 pub use crate::plan::{ArgsPlan, encode_arg};
 pub use crate::retry::Backoff;
 pub use crate::schedule::{Declaration, DeclaredTicks, Missed};

@@ -248,27 +248,40 @@ impl Task<'_> {
         let judged = self.judged();
         let is_fallible = self.signature.returned.is_fallible();
         let collect = format_ident!("{}", if is_fallible { "try_collect" } else { "collect" });
-        let items = if self.signature.is_async { quote!(#body.await) } else { body.clone() };
         let name = self.signature.name.span();
+        let collect = spans::relocate(quote!(#private::#collect), name);
+        let pour = spans::relocate(quote!(#private::pour), name);
+        let items = if self.signature.is_async { quote!(#body.await) } else { body.clone() };
+        let collected = quote! {
+            impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send + 'static
+        };
         let ended = quote! {
             impl ::core::future::Future<
                 Output = ::core::result::Result<(), #private::Raised>,
             > + ::core::marker::Send + 'static
         };
         // What is not `Send` is an error at the name of the user's function.
-        let ended = spans::relocate(ended, name);
+        let (collected, ended) = (spans::relocate(collected, name), spans::relocate(ended, name));
         quote! {
             impl #private::AsyncTaskFn for __HereafterTask {
                 fn run(
                     args: Self::Args,
                     frame: #private::Frame,
-                ) -> impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send + 'static {
-                    async move { #private::#collect(#items).await }
+                ) -> #collected {
+                    async move { #collect(#items).await }
                 }
             }
 
             impl #private::StreamTaskFn for __HereafterTask {
                 type Item = #yielded;
+
+                fn encode(
+                    item: &Self::Item,
+                ) -> ::core::result::Result<#private::Payload, #private::CodecError> {
+                    #[allow(unused_imports)]
+                    use #private::Unstorable as _;
+                    #private::encode_item(#private::Wire::<#yielded>::lend(item))
+                }
 
                 fn drive(
                     args: Self::Args,
@@ -278,7 +291,7 @@ impl Task<'_> {
                     async move {
                         #private::room(&mut outlet).await;
                         let judge = |returned: #item| { #judged };
-                        #private::pour(#items, &mut outlet, judge).await
+                        #pour(#items, &mut outlet, judge).await
                     }
                 }
             }

@@ -144,18 +144,19 @@ impl Returned {
         if let Some(item) = stream::item(ty) {
             return Self::of_stream(item, problems);
         }
-        types::check_returned(ty, problems);
         let outcome = Outcome::of(ty);
         let yielded = match &outcome {
             Outcome::Fallible { ok, .. } => ok,
             _ => ty,
         };
-        let continues =
-            ["Call", "Handle"].into_iter().any(|name| types::named(yielded, name).is_some());
         if let Some(stream) = stream::inside_result(yielded) {
             let message = "a stream fails by an item: return `impl Stream<Item = Result<…>>`, and yield the error";
             problems.at(stream, message);
+        } else {
+            types::check_returned(ty, problems);
         }
+        let continues =
+            ["Call", "Handle"].into_iter().any(|name| types::named(yielded, name).is_some());
         Self { ty: (**ty).clone(), outcome, continues, stream: None }
     }
 

@@ -9,6 +9,7 @@ mod methods;
 mod nested;
 mod options;
 mod parameters;
+mod streams;
 
 use hereafter::prelude::*;
 use hereafter::{
@@ -29,6 +30,7 @@ fn frame(task: &TaskDescriptor, states: StateMap) -> Frame {
         trace: TraceParent::root(),
         client: None,
         cancelled: Default::default(),
+        voice: None,
     });
     Frame { context, states }
 }
@@ -45,7 +47,7 @@ fn run(task: &TaskDescriptor, args: &str) -> Run {
 fn complete(task: &TaskDescriptor, args: &str) -> Result<Option<Payload>, Raised> {
     match run(task, args) {
         Run::Plain(run) => result(run()),
-        Run::Async(_) => panic!("`{}` is async", task.name),
+        other => panic!("`{}` is no plain function: {other:?}", task.name),
     }
 }
 
@@ -53,7 +55,7 @@ fn complete(task: &TaskDescriptor, args: &str) -> Result<Option<Payload>, Raised
 fn result(completion: Completion) -> Result<Option<Payload>, Raised> {
     match completion? {
         Yielded::Result(result) => Ok(result),
-        Yielded::Continued(by) => panic!("{by:?} continues it"),
+        other => panic!("it did not end: {other:?}"),
     }
 }
 
@@ -78,6 +80,7 @@ fn moved_to_line_one(task: &TaskDescriptor) -> &'static TaskDescriptor {
         params,
         options,
         schedule,
+        stream,
         kind,
         states,
         output,
@@ -93,6 +96,7 @@ fn moved_to_line_one(task: &TaskDescriptor) -> &'static TaskDescriptor {
         params,
         options,
         schedule,
+        stream,
         kind,
         states,
         output,
