@@ -160,6 +160,7 @@ macro_rules! __cases {
                     the_task_of_a_deleted_job_is_not_told
                     a_reader_that_resumes_sees_each_event_once
                     a_waiting_events_answers_when_something_happens
+                    what_is_gone_of_batches_is_counted_too
                 ]
             }
             history {
@@ -545,6 +546,7 @@ macro_rules! __cases {
             sums {
                 once [
                     sums_are_told_by_the_names_of_tasks
+                    sums_of_jobs_that_end_at_the_same_time_are_right
                 ]
                 batched [
                     sums_count_each_job_that_was_stored_once

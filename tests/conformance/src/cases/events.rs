@@ -428,6 +428,25 @@ pub async fn a_slow_reader_is_told_how_many_events_it_missed(harness: &dyn Harne
     assert_eq!((first.events.len() + rest.len()) as u64, kept, "so many stay");
 }
 
+/// A store may keep a batch more than it has to, and no others.
+pub async fn what_is_gone_of_batches_is_counted_too(harness: &dyn Harness, batch: usize) {
+    let Some(lab) = Lab::with_history(harness).await else { return };
+    let (kept, count) = (lab.events_kept(), batch as u64);
+    let mut stored = Vec::new();
+    while (stored.len() as u64) < kept + 3 * count {
+        stored.extend(lab.stored(batch).await);
+    }
+    let missed = lab.page(EventId::START, 1).await.missed;
+    let told = lab.events(EventId(missed)).await;
+    assert_eq!(missed + told.len() as u64, stored.len() as u64);
+    assert!((kept..=kept + count).contains(&(told.len() as u64)), "{} stay", told.len());
+    let jobs: Vec<_> = told.iter().map(|event| event.job).collect();
+    let missed = usize::try_from(missed).unwrap();
+    // Of a batch of which some is gone, who knows which.
+    let first = missed.next_multiple_of(batch);
+    assert_eq!(sorted(jobs[first - missed..].to_vec()), sorted(stored[first..].to_vec()));
+}
+
 /// None is lost, and none has another's number.
 pub async fn events_at_the_same_time_are_all_told_once(harness: &dyn Harness) {
     let Some(lab) = Lab::with_history(harness).await else { return };

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use taskcore::JobId;
-use taskcore::broker::{AttemptEnd, BrokerError, EventId, JobState, Maintain, Reserve, Verdict};
+use taskcore::broker::{
+    AttemptEnd, BrokerError, EventId, JobState, Maintain, Reserve, Settled, Verdict,
+};
 
 use crate::harness::Harness;
 use crate::lab::*;
@@ -151,6 +153,7 @@ pub async fn the_timeline_tells_a_cancel(harness: &dyn Harness, batch: usize) {
     lab.cancel(&jobs_of(&running[..batch])).await;
     lab.apply(&running[batch..], &Verdict::Cancelled).await;
     lab.cancel(&waiting).await;
+    assert_eq!(lab.settle(&running, &done()).await, vec![Settled::Stale; 2 * batch]);
     let ids = jobs_of(&running);
     lab.assert_attempts(&ids, &[(1, Some(AttemptEnd::Cancelled))]).await;
     lab.assert_attempts(&waiting, &[]).await;

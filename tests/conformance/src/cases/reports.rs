@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use taskcore::JobId;
 use taskcore::broker::{
-    BrokerError, Delivery, JobState, Keep, NewLine, Progress, Receipt, Report, Settled, Verdict,
+    BrokerError, Delivery, JobState, NewLine, Progress, Receipt, Report, Settled, Verdict,
 };
 
 use crate::harness::Harness;
@@ -181,14 +181,16 @@ pub async fn what_was_said_is_deleted_with_the_job(harness: &dyn Harness, batch:
     let Some(lab) = Lab::with_reports(harness).await else { return };
     for verdict in [failed(), done(), Verdict::Release] {
         let deliveries = lab.leased(batch).await;
+        let ids = jobs_of(&deliveries);
         lab.say(&all_at_once(&deliveries, 0)).await;
         lab.apply(&deliveries, &verdict).await;
-        lab.purge(&jobs_of(&deliveries)).await;
-        assert_eq!(lab.said(&jobs_of(&deliveries)).await, vec![Said::NOTHING; batch]);
+        assert!(lab.said(&ids).await.iter().all(|said| said.log.len() == 1));
+        lab.purge(&ids).await;
+        assert_eq!(lab.said(&ids).await, vec![Said::NOTHING; batch], "after {verdict:?}");
     }
     let deliveries = lab.leased(batch).await;
     lab.say(&all_at_once(&deliveries, 0)).await;
-    lab.apply(&deliveries, &Verdict::Done { result: None, keep: Keep::Nothing }).await;
+    lab.apply(&deliveries, &done_keeping_nothing()).await;
     assert_eq!(lab.said(&jobs_of(&deliveries)).await, vec![Said::NOTHING; batch]);
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use futures::future::join_all;
 use taskcore::broker::{Due, Maintain, NewJob, Settled, TaskStats, Verdict};
 
 use crate::harness::Harness;
@@ -238,6 +239,25 @@ pub async fn the_wait_for_inputs_counts_as_a_wait(harness: &dyn Harness, batch: 
     assert!((lab.ticks(1)..lab.ticks(2)).contains(&sums.longest_wait), "{sums:?}");
     let all = lab.ticks(1) * u32::try_from(batch).unwrap();
     assert!(sums.wait_time - before.wait_time >= all);
+}
+
+/// No count is lost between two who add to it.
+pub async fn sums_of_jobs_that_end_at_the_same_time_are_right(harness: &dyn Harness) {
+    let Some(lab) = Lab::with_history(harness).await else { return };
+    lab.stored(40).await;
+    let mut labs = Vec::new();
+    for _ in 0..4 {
+        labs.push(lab.second().await);
+    }
+    join_all(labs.iter().map(async |lab| {
+        for _ in 0..10 {
+            let deliveries = lab.reserve(1).await;
+            lab.apply(&deliveries, &done()).await;
+        }
+    }))
+    .await;
+    let sums = lab.sums().await;
+    assert_eq!((sums.stored, sums.done, sums.runs), (40, 40, 40));
 }
 
 /// They are of all time.
