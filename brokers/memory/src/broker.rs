@@ -63,6 +63,14 @@ impl MemoryBroker {
         Connection::of(Arc::new(Self::to(self.store.clone())))
     }
 
+    /// The same store, which keeps the latest `count` events from now on, instead of 10,000. With
+    /// 0 it keeps none, and whoever asks is told how many were missed.
+    #[must_use]
+    pub fn keeping_events(self, count: usize) -> Self {
+        self.store.step(|state, _| state.past.keep(count));
+        self
+    }
+
     pub(crate) fn to(store: Arc<Store>) -> Self {
         Self { store, closed: CancellationToken::new() }
     }
@@ -86,22 +94,38 @@ impl MemoryBroker {
     /// What a log holds after a cursor, waiting for its bell at most so long for the first.
     pub(crate) async fn read(
         &self,
-        bell: &Signal,
+        bell: fn(&Store) -> &Signal,
         log: fn(&State) -> &IdLog,
         after: Option<Cursor>,
         wait: Duration,
     ) -> Result<(Vec<JobId>, Cursor), BrokerError> {
-        let store = self.open()?;
         let Some(Cursor(from)) = after else {
-            return Ok((Vec::new(), Cursor(store.step(|state, _| log(state).next()))));
+            return self.step(|state, _| (Vec::new(), Cursor(log(state).next())));
         };
+        self.look(bell, wait, |state, _| {
+            let (ids, next) = log(state).since(from, Self::MAX_IDS);
+            let is_there = !ids.is_empty();
+            ((ids, Cursor(next)), is_there)
+        })
+        .await
+    }
+
+    /// Looks, at each ring of a bell, until `look` says that what it found is what was waited
+    /// for, at most so long.
+    pub(crate) async fn look<T>(
+        &self,
+        bell: fn(&Store) -> &Signal,
+        wait: Duration,
+        look: impl Fn(&State, i64) -> (T, bool) + Send,
+    ) -> Result<T, BrokerError> {
+        let store = self.open()?;
         let over_ms = later(store.clock.now_ms(), wait);
-        let mut rings = bell.listen();
+        let mut rings = bell(store).listen();
         loop {
-            let (ids, next) = store.step(|state, _| log(state).since(from, Self::MAX_IDS));
-            let is_over = store.clock.now_ms() >= over_ms || self.closed.is_cancelled();
-            if is_over || !ids.is_empty() {
-                return Ok((ids, Cursor(next)));
+            let ((found, is_there), now_ms) =
+                store.step(|state, now_ms| (look(state, now_ms), now_ms));
+            if is_there || now_ms >= over_ms || self.closed.is_cancelled() {
+                return Ok(found);
             }
             rings.wait(&store.clock, over_ms, [&self.closed; 2]).await;
         }
@@ -195,8 +219,8 @@ impl Broker for MemoryBroker {
         after: Option<Cursor>,
         wait: Duration,
     ) -> Result<Cancelled, BrokerError> {
-        let store = self.open()?;
-        let (ids, next) = self.read(&store.cancels, |state| &state.cancelled, after, wait).await?;
+        let (ids, next) =
+            self.read(|store| &store.cancels, |state| &state.cancelled, after, wait).await?;
         Ok(Cancelled { ids, next })
     }
 

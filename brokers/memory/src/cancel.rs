@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use taskcore::broker::{CancelOutcome, CancelScope, Input, JobState};
+use taskcore::broker::{AttemptEnd, CancelOutcome, CancelScope, Input, JobState};
 use taskcore::{JobId, TaskOptions};
 
 use crate::job::Phase;
@@ -57,6 +57,7 @@ impl State {
         orphans.add(&job.inputs);
         if outcome == CancelOutcome::Signalled {
             self.cancelled.push(id);
+            self.end_handout(id, AttemptEnd::Cancelled, None, now_ms);
         }
         self.finish(id, JobState::Cancelled, None, Some(TaskOptions::KEEP_RESULT), now_ms);
         outcome

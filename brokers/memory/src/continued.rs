@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::mem::take;
 
-use taskcore::broker::{Input, Keep, NewJob};
+use taskcore::broker::{EventKind, Input, Keep, NewJob};
 use taskcore::{Failure, JobError, JobId, Payload};
 
 use crate::job::Phase;
@@ -34,6 +34,7 @@ impl State {
             job.continued = Some(keep);
             job.phase = Phase::Blocked { open: 1 };
         });
+        self.happened(id, EventKind::Continued, now_ms);
         let job = self.jobs.get_mut(&id).expect("a job that was running is stored");
         let (seq, inputs) = (job.seq, take(&mut job.inputs));
         job.inputs.push(Input { job: by, tolerant: false, owned });

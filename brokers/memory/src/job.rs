@@ -1,13 +1,15 @@
 //! [`Job`]: what is stored.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use taskcore::broker::{Delivery, Input, JobRecord, JobState, Keep, Outcome, Receipt};
 use taskcore::{Failure, FailureKind, JobError, JobId, Payload, Priority, QueueName};
 
 use crate::inputs::Dependant;
+use crate::past::Handout;
+use crate::said::Said;
 use crate::unique::Claim;
 use taskcore::broker::millis::timestamp;
 
@@ -41,6 +43,10 @@ pub(crate) struct Job {
     pub(crate) continued: Option<Keep>,
     /// The jobs that may still read its outcome, by their `seq`. It is kept for them.
     pub(crate) dependants: BTreeMap<u64, Dependant>,
+    /// The latest deliveries, the oldest first.
+    pub(crate) handouts: VecDeque<Handout>,
+    /// What it has said, and what readers want of it; most say nothing.
+    pub(crate) said: Option<Box<Said>>,
     pub(crate) phase: Phase,
 }
 

@@ -18,8 +18,8 @@
 //!
 //! Read it in this order: `job` (what is stored), `index` (where each job is found), `state`
 //! (the state machine: plain functions of a state and a time), `inputs` (jobs that wait for
-//! others), `continued` (jobs that go on as others), `unique` (keys), `schedules`, `upkeep`,
-//! `store` (lock, clock and bells around it), and `broker`.
+//! others), `continued` (jobs that go on as others), `unique` (keys), `schedules`, `upkeep`, `past`
+//! (what happened), `said` (what jobs say), `store` (lock, clock and bells around it), and `broker`.
 
 mod broker;
 mod cancel;
@@ -32,9 +32,11 @@ mod index;
 mod inputs;
 mod job;
 mod operate;
+mod past;
 mod replay;
 mod reports;
 mod results;
+mod said;
 mod schedules;
 mod signal;
 mod state;

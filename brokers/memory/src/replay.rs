@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use taskcore::JobId;
-use taskcore::broker::{JobFilter, JobState};
+use taskcore::broker::{EventKind, JobFilter, JobState};
 
 use crate::job::Phase;
 use crate::operate::oldest;
@@ -28,6 +28,7 @@ impl State {
                 job.due_ms = now_ms;
                 job.phase = Phase::Blocked { open: 0 };
             });
+            self.happened(*id, EventKind::Replayed, now_ms);
         }
         self.revive(&ids, now_ms);
         ids
@@ -65,6 +66,7 @@ impl State {
                         job.failure = None;
                         job.phase = Phase::Blocked { open: 0 };
                     });
+                    self.happened(dependant.job, EventKind::Replayed, now_ms);
                 }
             }
         }

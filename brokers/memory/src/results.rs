@@ -20,8 +20,7 @@ impl ResultStore for MemoryBroker {
         after: Option<Cursor>,
         wait: Duration,
     ) -> Result<Finished, BrokerError> {
-        let store = self.open()?;
-        let (ids, next) = self.read(&store.ends, |state| &state.ended, after, wait).await?;
+        let (ids, next) = self.read(|store| &store.ends, |state| &state.ended, after, wait).await?;
         Ok(Finished { ids, next })
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskcore::broker::{
-    Delivery, Enqueued, Extended, JobState, Keep, NewJob, Receipt, Reserve, Settled, Settlement,
-    Verdict,
+    AttemptEnd, Delivery, Enqueued, EventKind, Extended, JobState, Keep, NewJob, Receipt, Reserve,
+    Settled, Settlement, Verdict,
 };
 use taskcore::{Failure, JobId, Payload, QueueName, TaskOptions};
 
@@ -15,6 +15,7 @@ use crate::ended::{Forgotten, IdLog};
 use crate::index::Index;
 use crate::inputs::{End, Found};
 use crate::job::{Ending, Job, Lease, Phase};
+use crate::past::{Past, end_event};
 use crate::schedules::Timetable;
 use crate::unique::{Claim, Holders};
 use taskcore::broker::millis::{due_ms, later};
@@ -31,6 +32,11 @@ pub(crate) struct State {
     pub(crate) forgotten: Forgotten,
     pub(crate) holders: Holders,
     pub(crate) timetable: Timetable,
+    pub(crate) past: Past,
+    /// Counts what jobs have said, for those who wait for it.
+    pub(crate) reports: i64,
+    /// Counts what readers of streams have asked for, for those who wait for it.
+    pub(crate) pulls: i64,
     /// What this step has not told yet to the jobs that wait; empty between steps.
     pub(crate) ends: VecDeque<End>,
     seq: u64,
@@ -91,6 +97,8 @@ impl State {
             inputs,
             continued: None,
             dependants: BTreeMap::new(),
+            handouts: VecDeque::new(),
+            said: None,
             phase: if is_blocked {
                 Phase::Blocked { open }
             } else {
@@ -101,6 +109,7 @@ impl State {
         self.take_key(&job, now_ms);
         self.jobs.insert(job.id, Box::new(job));
         self.work += i64::from(!is_blocked);
+        self.happened(new.id, EventKind::Stored, now_ms);
         if let Some(error) = error {
             let failure = Failure::of_input(new.id, new.task.to_string(), &error);
             self.fail(new.id, failure, now_ms);
@@ -144,6 +153,7 @@ impl State {
         self.lease += 1;
         let number = self.lease;
         let job = self.change(id, |job| {
+            job.note_start(worker, now_ms);
             job.lease = number;
             job.started_ms = Some(now_ms);
             job.worker = Some(worker.clone());
@@ -154,6 +164,7 @@ impl State {
         if has_key {
             self.release_queued(id);
         }
+        self.happened(id, EventKind::Started, now_ms);
         delivery
     }
 
@@ -185,8 +196,12 @@ impl State {
             return Settled::Stale;
         }
         match &settlement.verdict {
-            Verdict::Done { result, keep } => self.complete(id, result.clone(), *keep, now_ms),
+            Verdict::Done { result, keep } => {
+                self.end_handout(id, AttemptEnd::Done, None, now_ms);
+                self.complete(id, result.clone(), *keep, now_ms);
+            }
             Verdict::Retry { after, failure } => {
+                self.end_handout(id, AttemptEnd::Failed, Some(failure), now_ms);
                 let due_ms = later(now_ms, *after);
                 self.change(id, |job| {
                     job.failures = job.failures.saturating_add(1);
@@ -198,29 +213,51 @@ impl State {
                     job.due_ms = due_ms;
                     job.phase = Phase::Scheduled;
                 });
+                self.happened(id, EventKind::Retried, now_ms);
             }
             Verdict::Failed { failure } => {
+                self.end_handout(id, AttemptEnd::Failed, Some(failure), now_ms);
                 self.change(id, |job| job.failures = job.failures.saturating_add(1));
                 self.fail(id, failure.clone(), now_ms);
             }
             Verdict::Continued { jobs, by, keep } => {
+                self.end_handout(id, AttemptEnd::Continued, None, now_ms);
                 self.continue_as(id, Continuation { jobs, by: *by, keep: *keep }, now_ms);
             }
             Verdict::Cancelled => {
+                self.end_handout(id, AttemptEnd::Cancelled, None, now_ms);
                 self.finish(id, JobState::Cancelled, None, Some(TaskOptions::KEEP_RESULT), now_ms);
             }
             // It keeps its due time, and with it its turn.
-            Verdict::Release => drop(self.change(id, |job| job.phase = Phase::Ready)),
+            Verdict::Release => self.give_back(id, |job| job.phase = Phase::Ready, now_ms),
+            Verdict::Snooze { after } => {
+                let due_ms = later(now_ms, *after);
+                let snooze = |job: &mut Job| {
+                    job.due_ms = due_ms;
+                    job.phase = Phase::Scheduled;
+                };
+                self.give_back(id, snooze, now_ms);
+            }
             // A verdict of a later contract: the lease runs out and the job runs elsewhere.
             _ => return Settled::Stale,
         }
         Settled::Applied
     }
 
+    /// Takes back a job that was handed out, and counts nothing.
+    fn give_back(&mut self, id: JobId, change: impl FnOnce(&mut Job), now_ms: i64) {
+        self.end_handout(id, AttemptEnd::Released, None, now_ms);
+        self.change(id, change);
+        self.happened(id, EventKind::Released, now_ms);
+    }
+
     pub(crate) fn complete(&mut self, id: JobId, result: Option<Payload>, keep: Keep, now_ms: i64) {
         let keep = match keep {
             Keep::For(span) => span,
-            Keep::Nothing if self.job(id).dependants.is_empty() => return self.forget(id, now_ms),
+            Keep::Nothing if self.job(id).dependants.is_empty() => {
+                self.happened(id, EventKind::Done, now_ms);
+                return self.forget(id, now_ms);
+            }
             Keep::Nothing => Duration::ZERO,
         };
         self.finish(id, JobState::Done, result, Some(keep), now_ms);
@@ -254,7 +291,7 @@ impl State {
     }
 
     /// The job of a lease that is current and has not ended.
-    fn held(&mut self, lease: Lease, now_ms: i64) -> Option<&mut Job> {
+    pub(crate) fn held(&mut self, lease: Lease, now_ms: i64) -> Option<&mut Job> {
         let job = self.jobs.get_mut(&lease.job)?;
         let is_held = job.lease == lease.number
             && matches!(job.phase, Phase::Running { ends_ms, .. } if ends_ms > now_ms);
@@ -276,6 +313,7 @@ impl State {
         });
         let (has_edges, has_key) = (job.has_edges(), job.unique.is_some());
         self.ended.push(id);
+        self.happened(id, end_event(state), now_ms);
         if has_key {
             self.release_ended(id);
         }

@@ -20,6 +20,12 @@ pub(crate) struct Store {
     pub(crate) cancels: Signal,
     /// Rings when a schedule ticks next at another time.
     pub(crate) schedules: Signal,
+    /// Rings when something happened.
+    pub(crate) events: Signal,
+    /// Rings when a job has said something, or became final.
+    pub(crate) reports: Signal,
+    /// Rings when a reader of a stream has asked for items.
+    pub(crate) pulls: Signal,
 }
 
 impl Store {
@@ -32,6 +38,9 @@ impl Store {
             ends: Signal::default(),
             cancels: Signal::default(),
             schedules: Signal::default(),
+            events: Signal::default(),
+            reports: Signal::default(),
+            pulls: Signal::default(),
         }
     }
 
@@ -40,7 +49,16 @@ impl Store {
     pub(crate) fn step<T>(&self, step: impl FnOnce(&mut State, i64) -> T) -> T {
         let mut state = self.lock();
         let changes = |state: &State| {
-            [state.work(), state.ended.next(), state.cancelled.next(), state.timetable.changes]
+            let ends = state.ended.next();
+            [
+                state.work(),
+                ends,
+                state.cancelled.next(),
+                state.timetable.changes,
+                state.past.last() as i64,
+                state.reports + ends,
+                state.pulls,
+            ]
         };
         let before = changes(&state);
         // Read under the lock, so that times in the store never run backwards.
@@ -49,7 +67,15 @@ impl Store {
         state.pass_ends_on(now_ms);
         let after = changes(&state);
         drop(state);
-        let bells = [&self.work, &self.ends, &self.cancels, &self.schedules];
+        let bells = [
+            &self.work,
+            &self.ends,
+            &self.cancels,
+            &self.schedules,
+            &self.events,
+            &self.reports,
+            &self.pulls,
+        ];
         for (bell, (before, after)) in bells.into_iter().zip(before.into_iter().zip(after)) {
             if before != after {
                 bell.ring();

@@ -1,6 +1,6 @@
 //! Upkeep: promotes, expires, reclaims and prunes.
 
-use taskcore::broker::{JobState, Maintain, Upkeep};
+use taskcore::broker::{AttemptEnd, EventKind, JobState, Maintain, Upkeep};
 use taskcore::{Failure, JobId, TaskOptions};
 
 use crate::job::Phase;
@@ -69,8 +69,11 @@ impl State {
 
     /// Takes back a job whose lease has ended.
     fn reclaim(&mut self, id: JobId, recovery_limit: u32, now_ms: i64) -> Reclaimed {
+        let Phase::Running { ends_ms, is_begun } = self.job(id).phase else {
+            panic!("a job with a lease is running")
+        };
+        self.end_handout(id, AttemptEnd::Lost, None, ends_ms);
         let job = self.job(id);
-        let is_begun = matches!(job.phase, Phase::Running { is_begun: true, .. });
         if is_begun && job.recoveries >= recovery_limit {
             let failure = Failure::lost(id, job.task.to_string(), job.failures + 1, recovery_limit);
             self.change(id, |job| job.losses += 1);
@@ -88,6 +91,7 @@ impl State {
             }
             job.phase = Phase::Ready;
         });
+        self.happened(id, EventKind::Lost, now_ms);
         Reclaimed::Ready
     }
 }

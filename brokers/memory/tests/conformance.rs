@@ -15,7 +15,7 @@ struct Memory {
 impl Memory {
     fn new() -> Self {
         let clock = Clock::system();
-        Self { clock: clock.clone(), store: MemoryBroker::with_clock(clock) }
+        Self { clock: clock.clone(), store: MemoryBroker::with_clock(clock).keeping_events(100) }
     }
 }
 
@@ -31,6 +31,10 @@ impl Harness for Memory {
 
     async fn elapse(&self, span: Duration) {
         self.clock.advance(span);
+    }
+
+    fn events_kept(&self) -> u64 {
+        100
     }
 }
 

@@ -26,6 +26,12 @@ pub trait Harness: Send + Sync {
     /// With a [`Clock`](taskcore::Clock), `clock.advance(span)`; with a server, waiting, or
     /// shifting what the broker takes for now. Some cases let hours pass.
     async fn elapse(&self, span: Duration);
+
+    /// How many events the store keeps: few, as cases overflow it with one call for each, but at
+    /// least 100, as others read them back.
+    fn events_kept(&self) -> u64 {
+        10_000
+    }
 }
 
 /// The batch size at which nothing is batched.

@@ -6,9 +6,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use taskcore::broker::{
-    Broker, Connection, Delivery, Depth, Due, Enqueued, Extended, JobFilter, JobRecord, JobState,
-    Keep, Lookup, Maintain, NewJob, Operate, QueueShare, Receipt, Reserve, ResultStore, Settled,
-    Settlement, Upkeep, Verdict,
+    Broker, Connection, Delivery, Depth, Due, Enqueued, Extended, History, JobFilter, JobRecord,
+    JobState, Keep, Lookup, Maintain, NewJob, Operate, QueueShare, Receipt, Reports, Reserve,
+    ResultStore, Settled, Settlement, Upkeep, Verdict,
 };
 use taskcore::{Failure, FailureKind, JobId, Payload, Priority, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,19 @@ impl<'h> Lab<'h> {
 
     pub(crate) fn operate(&self) -> &dyn Operate {
         self.connection.operate.as_deref().expect("the set-up under test can be operated")
+    }
+
+    pub(crate) fn reports(&self) -> &dyn Reports {
+        self.connection.reports.as_deref().expect("the set-up under test keeps reports")
+    }
+
+    pub(crate) fn history(&self) -> &dyn History {
+        self.connection.history.as_deref().expect("the set-up under test keeps its history")
+    }
+
+    /// How many events the store keeps.
+    pub(crate) fn events_kept(&self) -> u64 {
+        self.harness.events_kept()
     }
 
     pub(crate) fn ticks(&self, count: u32) -> Duration {
@@ -350,13 +363,24 @@ pub(crate) fn retry(after: Duration) -> Verdict {
     Verdict::Retry { after, failure: failure("again") }
 }
 
+pub(crate) fn snooze(after: Duration) -> Verdict {
+    Verdict::Snooze { after }
+}
+
 pub(crate) fn failed() -> Verdict {
     Verdict::Failed { failure: failure("for good") }
 }
 
 /// One verdict of each kind.
-pub(crate) fn all_verdicts() -> [Verdict; 5] {
-    [done(), done_keeping_nothing(), retry(Duration::ZERO), failed(), Verdict::Release]
+pub(crate) fn all_verdicts() -> [Verdict; 6] {
+    [
+        done(),
+        done_keeping_nothing(),
+        retry(Duration::ZERO),
+        failed(),
+        Verdict::Release,
+        snooze(Duration::ZERO),
+    ]
 }
 
 pub(crate) fn failure(message: &str) -> Failure {

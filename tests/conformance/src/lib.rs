@@ -19,7 +19,7 @@
 //! impl Memory {
 //!     fn new() -> Self {
 //!         let clock = Clock::system();
-//!         Self { clock: clock.clone(), store: MemoryBroker::with_clock(clock) }
+//!         Self { clock: clock.clone(), store: MemoryBroker::with_clock(clock).keeping_events(100) }
 //!     }
 //! }
 //!
@@ -33,6 +33,9 @@
 //!     }
 //!     async fn elapse(&self, span: Duration) {
 //!         self.clock.advance(span);
+//!     }
+//!     fn events_kept(&self) -> u64 {
+//!         100
 //!     }
 //! }
 //!
@@ -60,6 +63,8 @@ mod faulty;
 mod harness;
 mod holding;
 mod lab;
+mod past;
+mod reporting;
 mod suite;
 mod waiting;
 

@@ -99,6 +99,22 @@ macro_rules! __cases {
                     continued_jobs_and_what_continues_them_can_be_deleted
                 ]
             }
+            demand {
+                once [
+                    demand_waits_no_longer_than_asked
+                    close_ends_a_demand_that_waits
+                    there_is_no_demand_of_a_job_that_does_not_run
+                ]
+                batched [
+                    the_highest_pull_counts
+                    a_pull_counts_before_the_job_runs
+                    a_stream_that_nobody_pulls_grows_idle
+                    a_stream_is_not_idle_before_it_was_handed_out
+                    a_waiting_demand_answers_when_a_reader_wants_more
+                    demand_answers_at_once_if_more_is_wanted_than_known
+                    a_pull_of_a_final_job_changes_nothing
+                ]
+            }
             enqueue {
                 once [
                     an_id_named_twice_in_one_batch_is_stored_once
@@ -114,6 +130,56 @@ macro_rules! __cases {
                     an_id_stays_taken_for_ten_minutes_when_the_outcome_was_pruned_before
                     jobs_outlive_the_connection_that_stored_them
                     a_stored_job_is_seen_by_every_connection
+                ]
+            }
+            events {
+                once [
+                    events_waits_no_longer_than_asked
+                    close_ends_an_events_that_waits
+                    a_slow_reader_is_told_how_many_events_it_missed
+                    events_at_the_same_time_are_all_told_once
+                ]
+                batched [
+                    without_a_position_events_answers_at_once_with_that_of_now
+                    the_life_of_a_job_is_told_in_order
+                    each_verdict_is_an_event
+                    a_continuation_is_an_event
+                    a_job_that_would_wait_for_itself_is_an_event_of_a_failure
+                    a_lost_lease_is_an_event
+                    a_cancel_is_an_event
+                    inputs_that_are_cancelled_with_their_job_are_events
+                    a_holder_that_is_replaced_is_an_event
+                    an_expiry_is_an_event
+                    a_replay_is_an_event
+                    a_failure_because_of_an_input_is_an_event
+                    a_job_that_cannot_run_is_two_events
+                    deleting_an_input_is_an_event_of_what_needs_it
+                    a_job_that_a_schedule_stored_is_an_event
+                    what_changes_nothing_is_no_event
+                    a_job_that_becomes_ready_is_no_event
+                    the_task_of_a_deleted_job_is_not_told
+                    a_reader_that_resumes_sees_each_event_once
+                    a_waiting_events_answers_when_something_happens
+                ]
+            }
+            history {
+                once [
+                    there_is_no_timeline_of_an_unknown_job
+                    at_least_the_latest_fifty_deliveries_are_told
+                    after_close_history_answers_closed
+                ]
+                batched [
+                    the_timeline_of_a_job_that_waits_has_no_attempts
+                    the_timeline_of_a_running_job_tells_who_has_it
+                    the_timeline_of_a_job_that_is_done_tells_its_end
+                    the_timeline_tells_each_attempt_and_why_it_failed
+                    the_timeline_tells_deliveries_that_were_given_back
+                    the_timeline_tells_deliveries_that_were_lost
+                    the_timeline_tells_a_cancel
+                    the_timeline_of_an_expired_job_has_no_attempts
+                    the_timeline_of_a_continued_job_ends_with_what_continues_it
+                    a_replay_adds_to_the_timeline
+                    a_timeline_is_kept_as_long_as_the_job
                 ]
             }
             inputs {
@@ -281,6 +347,37 @@ macro_rules! __cases {
                     purge_without_a_filter_spares_running_jobs_only
                 ]
             }
+            reports {
+                once [
+                    progress_and_lines_may_hold_anything
+                    a_stale_report_does_not_touch_its_neighbours
+                    a_receipt_does_not_report_for_another_job
+                    a_receipt_that_no_broker_made_reports_nothing
+                    an_empty_batch_of_reports_answers_an_empty_list
+                    progress_answers_at_once_if_the_job_is_final_or_unknown
+                    progress_waits_no_longer_than_asked
+                    close_ends_a_progress_that_waits
+                    after_close_reports_answer_closed
+                ]
+                batched [
+                    progress_is_told_as_it_was_reported
+                    a_later_progress_takes_the_place_of_an_earlier_one
+                    a_report_without_progress_leaves_what_is_there
+                    of_a_job_that_said_nothing_only_the_state_is_told
+                    lines_are_told_in_order_with_their_attempts
+                    a_line_is_as_old_as_the_task_says
+                    what_was_said_stays_when_the_job_runs_again
+                    what_was_said_is_kept_as_long_as_the_job
+                    what_was_said_is_deleted_with_the_job
+                    a_report_of_an_earlier_lease_is_stale_and_changes_nothing
+                    a_report_with_an_expired_lease_is_stale_and_changes_nothing
+                    a_report_after_the_verdict_is_stale_and_changes_nothing
+                    a_report_of_a_cancelled_job_is_stale_and_changes_nothing
+                    a_waiting_progress_answers_when_there_is_a_newer_one
+                    progress_answers_at_once_if_there_is_a_newer_one
+                    a_waiting_progress_answers_when_the_job_ends
+                ]
+            }
             reserve {
                 once [
                     higher_priorities_come_first
@@ -351,6 +448,7 @@ macro_rules! __cases {
                     a_scheduled_job_expires_too
                     a_job_that_was_given_back_may_still_expire
                     a_job_that_is_given_back_after_its_time_expires
+                    a_job_that_was_snoozed_may_still_expire
                     a_job_whose_lease_was_lost_does_not_expire
                     a_job_that_has_failed_before_does_not_expire
                     a_replayed_job_does_not_expire
@@ -405,6 +503,10 @@ macro_rules! __cases {
                     a_verdict_of_nothing_to_do_ends_the_job_as_cancelled
                     a_released_job_is_ready_again_and_counts_nothing
                     a_released_job_keeps_its_turn
+                    a_snoozed_job_is_scheduled_and_counts_nothing
+                    a_snoozed_job_is_due_that_span_from_now
+                    a_snooze_of_no_time_can_run_at_once
+                    a_snooze_leaves_what_was_counted_before
                     a_repeated_verdict_is_stale_and_has_no_second_effect
                     a_verdict_with_an_expired_lease_is_stale_and_changes_nothing
                     a_verdict_of_an_earlier_lease_is_stale_and_changes_nothing
@@ -412,6 +514,49 @@ macro_rules! __cases {
                     a_verdict_of_a_cancelled_job_is_stale_and_changes_nothing
                     a_failure_comes_back_as_it_was_given
                     a_job_that_failed_before_and_is_done_has_a_result_and_no_failure
+                ]
+            }
+            streams {
+                once [
+                    an_item_may_be_any_bytes
+                    items_are_read_page_by_page
+                    reading_answers_at_once_if_the_job_is_final_or_unknown
+                    reading_waits_no_longer_than_asked
+                    close_ends_a_reader_that_waits
+                ]
+                batched [
+                    items_are_read_as_they_were_published
+                    a_run_grows_with_each_report
+                    reading_items_never_consumes_them
+                    a_repeated_report_of_items_adds_nothing
+                    a_report_that_overlaps_adds_what_is_new
+                    a_report_that_would_leave_a_gap_is_stale_as_a_whole
+                    an_empty_first_report_begins_a_run
+                    each_delivery_begins_a_run_of_its_own
+                    an_empty_first_report_deletes_the_run_before
+                    a_run_begins_at_index_0
+                    a_reader_of_an_earlier_run_gets_the_new_one_from_the_start
+                    a_waiting_reader_gets_items_as_they_are_published
+                    a_waiting_reader_is_told_that_its_run_is_over
+                    a_waiting_reader_is_told_that_the_job_has_ended
+                    a_late_reader_reads_from_the_start
+                ]
+            }
+            sums {
+                once [
+                    sums_are_told_by_the_names_of_tasks
+                ]
+                batched [
+                    sums_count_each_job_that_was_stored_once
+                    sums_count_how_jobs_end
+                    sums_count_attempts_that_failed_and_leases_that_were_lost
+                    sums_count_a_replayed_job_again
+                    sums_count_jobs_that_end_because_of_others
+                    sums_count_runs_that_came_to_a_verdict
+                    sums_tell_how_long_jobs_ran
+                    sums_tell_how_long_jobs_waited
+                    the_wait_for_inputs_counts_as_a_wait
+                    sums_stay_when_jobs_are_deleted
                 ]
             }
             unique {

@@ -198,6 +198,20 @@ pub async fn a_job_that_is_given_back_after_its_time_expires(harness: &dyn Harne
     lab.assert_all(&jobs, JobState::Expired).await;
 }
 
+/// To wait for a better time is not to start.
+pub async fn a_job_that_was_snoozed_may_still_expire(harness: &dyn Harness, batch: usize) {
+    let lab = Lab::open(harness).await;
+    let jobs = store_expiring(&lab, batch, 2).await;
+    let deliveries = lab.reserve_all(batch).await;
+    lab.apply(&deliveries, &snooze(lab.ticks(1))).await;
+    lab.elapse(1).await;
+    assert_eq!(lab.maintain().await.expired, 0);
+    lab.apply(&lab.reserve_all(batch).await, &snooze(lab.ticks(9))).await;
+    lab.elapse(1).await;
+    assert_eq!(lab.maintain().await.expired, batch as u64);
+    lab.assert_all(&jobs, JobState::Expired).await;
+}
+
 /// It may have started, and done half of its work.
 pub async fn a_job_whose_lease_was_lost_does_not_expire(harness: &dyn Harness, batch: usize) {
     let lab = Lab::open(harness).await;

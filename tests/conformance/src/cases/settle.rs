@@ -110,6 +110,79 @@ pub async fn a_released_job_keeps_its_turn(harness: &dyn Harness, batch: usize) 
     assert_eq!(jobs_of(&lab.reserve_all(2 * batch).await), expected);
 }
 
+/// A better time, by the broker's clock; until then nobody asks for it.
+pub async fn a_snoozed_job_is_scheduled_and_counts_nothing(harness: &dyn Harness, batch: usize) {
+    let lab = Lab::open(harness).await;
+    let deliveries = lab.leased(batch).await;
+    let ids = jobs_of(&deliveries);
+    lab.apply(&deliveries, &snooze(lab.ticks(3))).await;
+    assert_eq!(lab.depth().await, Counts::scheduled(batch));
+    lab.assert_all(&ids, JobState::Scheduled).await;
+    lab.elapse(2).await;
+    lab.maintain().await;
+    assert!(lab.reserve(batch).await.is_empty());
+    lab.elapse(1).await;
+    let again = lab.reserve_all(batch).await;
+    assert_eq!(sorted(jobs_of(&again)), sorted(ids.clone()));
+    assert!(again.iter().all(|delivery| delivery.attempt.get() == 1 && !delivery.suspect));
+    for record in lab.records(&ids).await {
+        assert_eq!((record.failures, record.losses, record.recoveries), (0, 0, 0));
+        assert_eq!(record.failure, None);
+    }
+}
+
+/// Its wait begins anew.
+pub async fn a_snoozed_job_is_due_that_span_from_now(harness: &dyn Harness, batch: usize) {
+    let lab = Lab::open(harness).await;
+    let deliveries = lab.leased(batch).await;
+    lab.elapse(1).await;
+    lab.apply(&deliveries, &snooze(lab.ticks(2))).await;
+    for record in lab.records(&jobs_of(&deliveries)).await {
+        let due_in = Duration::try_from(record.due_at.duration_since(record.created_at)).unwrap();
+        assert!((lab.ticks(3)..lab.ticks(4)).contains(&due_in), "{due_in:?}");
+    }
+    lab.elapse(2).await;
+    let records = lab.records(&jobs_of(&deliveries)).await;
+    for (delivery, record) in lab.reserve_all(batch).await.iter().zip(records) {
+        assert_eq!((delivery.job, delivery.due_at), (record.id, record.due_at));
+    }
+}
+
+/// Zero is a span like any other.
+pub async fn a_snooze_of_no_time_can_run_at_once(harness: &dyn Harness, batch: usize) {
+    let lab = Lab::open(harness).await;
+    let ids = lab.stored(batch).await;
+    for _ in 0..4 {
+        let deliveries = lab.reserve_all(batch).await;
+        assert_eq!(sorted(jobs_of(&deliveries)), sorted(ids.clone()));
+        assert!(deliveries.iter().all(|delivery| delivery.attempt.get() == 1));
+        lab.apply(&deliveries, &snooze(Duration::ZERO)).await;
+    }
+}
+
+/// It did not fail, and did not come to an end either.
+pub async fn a_snooze_leaves_what_was_counted_before(harness: &dyn Harness, batch: usize) {
+    let lab = Lab::open(harness).await;
+    let first = lab.leased(batch).await;
+    let ids = jobs_of(&first);
+    lab.apply(&first, &retry(Duration::ZERO)).await;
+    for _ in 0..2 {
+        let deliveries = lab.reserve_all(batch).await;
+        lab.begin(&deliveries).await;
+        lab.lose_leases().await;
+    }
+    let before = lab.records(&ids).await;
+    lab.apply(&lab.reserve_all(batch).await, &snooze(Duration::ZERO)).await;
+    for (record, before) in lab.records(&ids).await.iter().zip(before) {
+        assert_eq!((record.failures, record.losses, record.recoveries), (1, 2, 2));
+        assert_eq!(record.recoveries, before.recoveries);
+        assert_eq!(record.failure, before.failure);
+        assert!(record.failure.is_some());
+    }
+    let again = lab.reserve_all(batch).await;
+    assert!(again.iter().all(|delivery| delivery.attempt.get() == 2 && delivery.suspect));
+}
+
 /// A lost reply repeated: the second call finds the lease over, and has no second effect.
 pub async fn a_repeated_verdict_is_stale_and_has_no_second_effect(
     harness: &dyn Harness,
@@ -209,8 +282,14 @@ pub async fn a_stale_entry_does_not_touch_its_neighbours(harness: &dyn Harness) 
 /// Each entry gets its own verdict.
 pub async fn a_batch_may_hold_verdicts_of_every_kind(harness: &dyn Harness) {
     let lab = Lab::open(harness).await;
-    let verdicts =
-        [done(), retry(lab.ticks(9)), failed(), Verdict::Release, done_keeping_nothing()];
+    let verdicts = [
+        done(),
+        retry(lab.ticks(9)),
+        failed(),
+        Verdict::Release,
+        done_keeping_nothing(),
+        snooze(lab.ticks(9)),
+    ];
     let deliveries = lab.leased(verdicts.len()).await;
     let batch: Vec<Settlement> = deliveries
         .iter()
@@ -222,7 +301,7 @@ pub async fn a_batch_may_hold_verdicts_of_every_kind(harness: &dyn Harness) {
     let (done, scheduled) = (Some(JobState::Done), Some(JobState::Scheduled));
     let (failed, ready) = (Some(JobState::Failed), Some(JobState::Ready));
     let states = lab.states(&jobs_of(&deliveries)).await;
-    assert_eq!(states, [done, scheduled, failed, ready, None]);
+    assert_eq!(states, [done, scheduled, failed, ready, None, scheduled]);
 }
 
 /// The first of them counts, as if it had been sent alone.

@@ -246,6 +246,117 @@ caught! {
         LosesTicks by schedules::a_tick_becomes_its_jobs_and_the_schedule_moves_on [ONE];
     ignoring_that_a_schedule_is_paused_is_caught:
         IgnoresHold by schedules::a_paused_schedule_is_not_due_until_it_goes_on [ONE];
+    counting_a_snooze_as_an_attempt_is_caught:
+        CountsSnoozes by
+            settle::a_snoozed_job_is_scheduled_and_counts_nothing [ONE];
+    ignoring_a_snooze_is_caught:
+        IgnoresSnoozes by
+            settle::a_snoozed_job_is_scheduled_and_counts_nothing [ONE];
+    ignoring_the_fence_of_reports_is_caught:
+        IgnoresFenceOfReports by
+            reports::a_report_of_an_earlier_lease_is_stale_and_changes_nothing [ONE];
+    failing_the_neighbours_of_a_stale_report_is_caught:
+        FailsBatchesOfReports by
+            reports::a_stale_report_does_not_touch_its_neighbours;
+    never_renewing_the_version_of_progress_is_caught:
+        NeverRenewsVersions by
+            reports::a_later_progress_takes_the_place_of_an_earlier_one [ONE];
+    telling_what_was_seen_before_is_caught:
+        ForgetsWhatWasSeen by
+            reports::a_waiting_progress_answers_when_there_is_a_newer_one [ONE];
+    losing_a_log_at_a_retry_is_caught:
+        LosesLogsAtRetry by
+            reports::lines_are_told_in_order_with_their_attempts [ONE];
+    ignoring_the_age_of_lines_is_caught:
+        IgnoresAges by
+            reports::a_line_is_as_old_as_the_task_says [ONE];
+    keeping_logs_for_ever_is_caught:
+        KeepsLogsForEver by
+            reports::what_was_said_is_deleted_with_the_job [ONE];
+    appending_items_twice_is_caught:
+        AppendsRepeatedItems by
+            streams::a_repeated_report_of_items_adds_nothing [ONE];
+    accepting_a_gap_is_caught:
+        AcceptsGaps by
+            streams::a_report_that_would_leave_a_gap_is_stale_as_a_whole [ONE];
+    recording_half_of_a_report_is_caught:
+        RecordsHalfOfGaps by
+            streams::a_report_that_would_leave_a_gap_is_stale_as_a_whole [ONE];
+    mixing_runs_is_caught:
+        MixesRuns by
+            streams::each_delivery_begins_a_run_of_its_own [ONE];
+    opening_no_empty_run_is_caught:
+        OpensNoEmptyRun by
+            streams::an_empty_first_report_begins_a_run [ONE];
+    ignoring_the_run_of_a_reader_is_caught:
+        IgnoresRuns by
+            streams::a_reader_of_an_earlier_run_gets_the_new_one_from_the_start [ONE];
+    reading_without_a_wait_is_caught:
+        ReadsWithoutWaiting by
+            streams::a_waiting_reader_gets_items_as_they_are_published [ONE];
+    consuming_items_is_caught:
+        ConsumesItems by
+            streams::reading_items_never_consumes_them [ONE];
+    counting_the_latest_pull_is_caught:
+        CountsTheLatestPull by
+            demand::the_highest_pull_counts [ONE];
+    pulling_what_is_final_is_caught:
+        PullsWhatIsFinal by
+            demand::a_pull_of_a_final_job_changes_nothing [ONE];
+    ignoring_a_sign_of_a_reader_is_caught:
+        IgnoresLowerPulls by
+            demand::a_stream_that_nobody_pulls_grows_idle [ONE];
+    telling_a_demand_of_before_is_caught:
+        DemandsWhatWasBefore by
+            demand::a_waiting_demand_answers_when_a_reader_wants_more [ONE];
+    counting_what_is_stale_is_caught:
+        CountsStaleVerdicts by
+            sums::sums_count_attempts_that_failed_and_leases_that_were_lost [ONE];
+    ignoring_the_limit_of_events_is_caught:
+        IgnoresMaxOfEvents by
+            events::a_reader_that_resumes_sees_each_event_once [MANY];
+    losing_sums_with_their_jobs_is_caught:
+        LosesSumsAtPrune by
+            sums::sums_stay_when_jobs_are_deleted [ONE];
+    hiding_what_was_missed_is_caught:
+        MissesNothing by
+            events::a_slow_reader_is_told_how_many_events_it_missed;
+    skipping_numbers_of_events_is_caught:
+        SkipsNumbers by
+            events::the_life_of_a_job_is_told_in_order [ONE];
+    telling_old_events_again_is_caught:
+        StartsAtTheFirstEvent by
+            events::without_a_position_events_answers_at_once_with_that_of_now [ONE];
+    summing_no_waits_is_caught:
+        SumsNoWaits by
+            sums::sums_tell_how_long_jobs_waited [ONE];
+    telling_an_event_twice_is_caught:
+        TellsEventsAgain by
+            events::a_reader_that_resumes_sees_each_event_once [ONE];
+    telling_a_loss_as_a_failure_is_caught:
+        TellsLostAsFailed by
+            history::the_timeline_tells_deliveries_that_were_lost [ONE];
+    telling_no_losses_is_caught:
+        TellsNoLosses by
+            events::a_lost_lease_is_an_event [ONE];
+    telling_no_releases_is_caught:
+        TellsNoReleases by
+            history::the_timeline_tells_deliveries_that_were_given_back [ONE];
+    telling_no_replays_is_caught:
+        TellsNoReplays by
+            events::a_replay_is_an_event [ONE];
+    telling_the_task_of_what_is_deleted_is_caught:
+        TellsTasksForEver by
+            events::the_task_of_a_deleted_job_is_not_told [ONE];
+    telling_the_latest_attempt_alone_is_caught:
+        TellsTheLatestAttempt by
+            history::the_timeline_tells_each_attempt_and_why_it_failed [ONE];
+    telling_the_mean_as_the_longest_is_caught:
+        TellsTheMeanAsLongest by
+            sums::sums_tell_how_long_jobs_ran [ONE];
+    ignoring_the_end_of_the_lease_of_a_report_is_caught:
+        IgnoresLeaseEnd by
+            reports::a_report_with_an_expired_lease_is_stale_and_changes_nothing [ONE];
 }
 
 /// Runs a case against the sound broker, which must pass, and against the broken one.

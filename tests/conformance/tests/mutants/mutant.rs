@@ -19,7 +19,7 @@ use taskcore::broker::{
     JobState, Keep, Lookup, Maintain, NewJob, Operate, QueueStatus, Receipt, Reserve, ResultStore,
     Settled, Settlement, Upkeep, Verdict,
 };
-use taskcore::{Clock, JobId, Priority, QueueName};
+use taskcore::{Clock, Failure, JobId, Priority, QueueName};
 use tokio_util::sync::CancellationToken;
 
 use crate::defect::Defect;
@@ -35,7 +35,7 @@ pub(crate) struct MutantHarness {
 impl MutantHarness {
     pub(crate) fn new(defect: Defect) -> Self {
         let clock = Clock::system();
-        let store = MemoryBroker::with_clock(clock.clone());
+        let store = MemoryBroker::with_clock(clock.clone()).keeping_events(100);
         Self { clock, store, defect, notes: Arc::default() }
     }
 }
@@ -56,6 +56,10 @@ impl Harness for MutantHarness {
 
     async fn elapse(&self, span: Duration) {
         self.clock.advance(span);
+    }
+
+    fn events_kept(&self) -> u64 {
+        100
     }
 }
 
@@ -83,6 +87,10 @@ struct Notes {
     gates: Vec<inputs::Gate>,
     /// The jobs that were continued.
     continued: Vec<JobId>,
+    /// What jobs have said.
+    said: reports::Said,
+    /// Verdicts that an attempt failed, and that did not count.
+    stale_retries: u64,
 }
 
 impl Mutant {
@@ -192,6 +200,13 @@ impl Mutant {
         match (self.defect, &mut settlement.verdict) {
             (Defect::ForgetsRelease, Verdict::Release) => return None,
             (Defect::PrunesEarly, Verdict::Done { keep: Keep::For(span), .. }) => *span /= 2,
+            (Defect::CountsSnoozes, Verdict::Snooze { after }) => {
+                let failure = Failure::lost(settlement.job, String::new(), 1, 0);
+                settlement.verdict = Verdict::Retry { after: *after, failure };
+            }
+            (Defect::IgnoresSnoozes, Verdict::Snooze { .. }) => {
+                settlement.verdict = Verdict::Release;
+            }
             (Defect::IgnoresFence, _) => {
                 if let Some(latest) = self.notes().latest.get(&settlement.job) {
                     settlement.receipt = latest.receipt.clone();
@@ -338,6 +353,7 @@ impl Broker for Mutant {
             self.store_jobs_of_continuations(batch).await?;
         }
         let mut answers = self.inner.broker.settle(&spoilt).await?;
+        self.count_stale_retries(&spoilt, &answers);
         answers.resize(batch.len(), Settled::Applied);
         match self.defect {
             Defect::AnswersOutOfOrder => answers.sort_by_key(|answer| *answer == Settled::Stale),
