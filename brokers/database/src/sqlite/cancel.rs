@@ -4,15 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::sqlite::SqliteRow;
 use taskcore::JobId;
-use taskcore::broker::{CancelOutcome, CancelScope, JobState};
+use taskcore::broker::{AttemptEnd, CancelOutcome, CancelScope, JobState};
 
 use super::args::Args;
+use super::attempts;
 use super::bulk::Bulk;
 use super::dependants;
 use super::finish::{self, Ending, push_seq, same};
 use super::row;
+use super::session::Session;
 use super::statements::{self, inputs};
-use super::transact::Session;
 use super::upkeep::Jobs;
 use super::writer::Write;
 
@@ -93,6 +94,7 @@ impl Open {
             finish::finish(session, &waiting.seqs, &waiting.ids, Ending::Cancelled).await?;
         }
         if !running.seqs.is_empty() {
+            attempts::end_all(session, &running.seqs, AttemptEnd::Cancelled).await?;
             finish::finish(session, &running.seqs, &running.ids, Ending::Cancelled).await?;
             finish::end_leases(session, &running.seqs).await?;
             session.note_cancelled(&running.ids).await?;

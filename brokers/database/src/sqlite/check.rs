@@ -26,6 +26,7 @@ pub(super) async fn check(
         pages.finding(),
     ];
     findings.extend(integrity(sql, &pages).await?);
+    findings.extend(left_over(sql, &pages).await?);
     findings.push(oldest(sql, store.clock().now_ms()).await?);
     Ok(findings)
 }
@@ -152,6 +153,20 @@ async fn integrity(sql: &mut Connection, pages: &Pages) -> Result<Option<Finding
             finding(FindingLevel::Error, subject, detail)
         }
     }))
+}
+
+/// Rows that say something of jobs that are not there.
+async fn left_over(sql: &mut Connection, pages: &Pages) -> Result<Option<Finding>, sqlx::Error> {
+    if pages.bytes() > CHECKED_BYTES {
+        return Ok(None);
+    }
+    let row = sql.fetch_one(statements::LEFT_OVER, Args::new()).await?;
+    let count = row::integer(&row, "rows")?;
+    let detail = format!(
+        "{count} rows of reports and attempts are of no job, because another program has deleted \
+         jobs: they take up space and do no harm"
+    );
+    Ok((count > 0).then(|| finding(FindingLevel::Warning, "left-over rows", detail)))
 }
 
 async fn oldest(sql: &mut Connection, now_ms: i64) -> Result<Finding, sqlx::Error> {

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteRow;
-use taskcore::broker::{Delivery, JobState, QueueShare, Reserve};
+use taskcore::broker::{Delivery, EventKind, JobState, QueueShare, Reserve};
 
 use super::args::Args;
 use super::dependants;
 use super::finish::{self, Ending};
 use super::row;
+use super::session::Session;
 use super::statements;
-use super::transact::Session;
 use super::unique;
 use super::writer::Write;
+use crate::receipt::HandOut;
 use taskcore::broker::millis::later;
 
 /// Leases the heads of queues.
@@ -105,7 +106,7 @@ impl Head<'_> {
             dependants::ended(session, &expired, JobState::Expired).await?;
             for row in &rows {
                 if !is_expired(row, session.now_ms)? {
-                    deliveries.push(row::delivery(row, &self.share.queue, self.token)?);
+                    deliveries.push(self.hand_out(session, row).await?);
                 }
             }
             if rows.len() < asked {
@@ -113,6 +114,22 @@ impl Head<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn hand_out(
+        &self,
+        session: &mut Session,
+        row: &SqliteRow,
+    ) -> Result<Delivery, sqlx::Error> {
+        let now_ms = session.now_ms;
+        let hand_out = HandOut {
+            task: session.task(&row::text(row, "task")?).await?,
+            started_ms: now_ms,
+            waited_ms: now_ms - row::integer(row, "due_at")?,
+        };
+        let delivery = row::delivery(row, &self.share.queue, self.token, hand_out)?;
+        session.happened(EventKind::Started, delivery.job);
+        Ok(delivery)
     }
 
     async fn look(&self, session: &mut Session, max: usize) -> Result<Vec<SqliteRow>, sqlx::Error> {

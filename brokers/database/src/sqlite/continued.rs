@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteRow;
-use taskcore::broker::{Keep, NewJob};
+use taskcore::broker::{EventKind, Keep, NewJob};
 use taskcore::{Failure, JobError, JobId};
 
 use super::args::Args;
@@ -12,8 +12,8 @@ use super::dependants::{self, Fallen};
 use super::enqueue;
 use super::finish::{self, DEDUPE, push_seq, same};
 use super::row;
+use super::session::Session;
 use super::statements::{continued as sql, inputs};
-use super::transact::Session;
 use super::unique::{self, Keys};
 use taskcore::broker::millis::later;
 
@@ -21,6 +21,7 @@ use taskcore::broker::millis::later;
 #[derive(Debug)]
 pub(super) struct Continuing<'a> {
     pub(super) seq: i64,
+    pub(super) job: JobId,
     pub(super) jobs: &'a [NewJob],
     pub(super) by: JobId,
     pub(super) keep: Keep,
@@ -67,6 +68,9 @@ pub(super) async fn link(
     let waiting: Vec<i64> = seqs.into_iter().filter(|seq| !cycles.contains(seq)).collect();
     session.sql.execute_bulk(&sql::BLOCK_CONTINUED, &waiting, push_seq, same).await?;
     session.sql.execute_bulk(&sql::STARTED, &waiting, push_seq, same).await?;
+    for one in continuing.iter().filter(|one| !cycles.contains(&one.seq)) {
+        session.happened(EventKind::Continued, one.job);
+    }
     // They never run again.
     dependants::unlink(session, &waiting).await?;
     Ok(ended)
@@ -137,6 +141,7 @@ pub(super) async fn leave(session: &mut Session, seqs: &[i64]) -> Result<(), sql
 #[derive(Debug, Default)]
 struct Completed {
     seqs: Vec<i64>,
+    ids: Vec<u8>,
     inputs: Vec<i64>,
     kept: Vec<Kept>,
     /// Ids of kept jobs, by the time from which upkeep looks at them.
@@ -159,6 +164,7 @@ impl Completed {
         let is_input = row::is_set(row, "is_input")?;
         let is_needed = is_input || row::is_set(row, "continues")?;
         self.seqs.push(seq);
+        self.ids.extend_from_slice(id.as_bytes());
         if is_input {
             self.inputs.push(seq);
         }
@@ -182,6 +188,8 @@ impl Completed {
     }
 
     async fn write(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        session.happened_to(EventKind::Done, &self.ids);
+        session.count(&self.seqs, |sum, jobs| sum.done += jobs).await?;
         let now_ms = session.now_ms;
         let row = |args: &mut Args, kept: &Kept| {
             args.push(kept.seq);

@@ -14,9 +14,9 @@ use super::bulk::Bulk;
 use super::continued;
 use super::finish::{self, Ending, push_seq, same};
 use super::row;
+use super::session::Session;
 use super::settle::json;
 use super::statements::{self, inputs as sql};
-use super::transact::Session;
 
 /// Tells those that wait for these jobs that they have ended in this state. Jobs that did not
 /// fail need their own inputs no more.

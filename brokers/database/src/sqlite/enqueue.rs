@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use taskcore::JobId;
-use taskcore::broker::{Enqueued, NewJob};
+use taskcore::broker::{Enqueued, EventKind, NewJob};
 
 use super::args::Args;
 use super::inputs::Links;
 use super::row;
+use super::session::Session;
 use super::statements;
-use super::transact::Session;
 use super::unique::{self, Keys};
 use super::writer::Write;
 use taskcore::broker::millis::{due_ms, later};
@@ -39,6 +39,12 @@ pub(super) async fn store(
     let Some(seqs) = insert(session, jobs).await? else {
         return Ok(vec![Enqueued::Duplicate; jobs.len()]);
     };
+    let answers = if seqs.count == jobs.len() {
+        vec![Enqueued::Stored; jobs.len()]
+    } else {
+        tell_apart(session, jobs, &seqs).await?
+    };
+    note(session, jobs, &answers).await?;
     keys.take(session, seqs).await?;
     let has_inputs = jobs.iter().any(|job| !job.inputs.is_empty());
     if has_inputs {
@@ -49,10 +55,23 @@ pub(super) async fn store(
         distribute(session, jobs, &seqs, &ALL).await?;
     }
     session.has_news = true;
-    if seqs.count == jobs.len() {
-        return Ok(vec![Enqueued::Stored; jobs.len()]);
+    Ok(answers)
+}
+
+/// Counts and tells what was stored.
+async fn note(
+    session: &mut Session,
+    jobs: &[NewJob],
+    answers: &[Enqueued],
+) -> Result<(), sqlx::Error> {
+    for (job, answer) in jobs.iter().zip(answers) {
+        if *answer == Enqueued::Stored {
+            let task = session.task(&job.task).await?;
+            session.sums.of(task).stored += 1;
+            session.happened(EventKind::Stored, job.id);
+        }
     }
-    tell_apart(session, jobs, &seqs).await
+    Ok(())
 }
 
 /// The numbers that the stored jobs of a batch got, in the order of the batch. Jobs that were

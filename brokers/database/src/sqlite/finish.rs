@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use taskcore::TaskOptions;
-use taskcore::broker::JobState;
+use taskcore::broker::{EventKind, JobState};
 
 use super::args::Args;
+use super::session::Session;
 use super::statements::{self, inputs};
-use super::transact::Session;
-use super::unique;
+use super::sums::Sum;
+use super::{attempts, report, unique};
 use taskcore::broker::millis::later;
 
 /// How a job ends without a success.
@@ -30,11 +31,39 @@ impl Ending {
             Self::Expired => JobState::Expired,
         }
     }
+
+    fn event(self) -> EventKind {
+        match self {
+            Self::Failed => EventKind::Failed,
+            Self::Cancelled => EventKind::Cancelled,
+            Self::Expired => EventKind::Expired,
+        }
+    }
+
+    fn count(self, sum: &mut Sum, jobs: i64) {
+        match self {
+            Self::Failed => sum.failed += jobs,
+            Self::Cancelled => sum.cancelled += jobs,
+            Self::Expired => sum.expired += jobs,
+        }
+    }
 }
 
 /// Ends these jobs. They are still in the table that they were in; once they are out of it,
 /// those that wait for them are [told](super::dependants::ended).
 pub(super) async fn finish(
+    session: &mut Session,
+    seqs: &[i64],
+    ids: &[u8],
+    ending: Ending,
+) -> Result<(), sqlx::Error> {
+    session.happened_to(ending.event(), ids);
+    session.count(seqs, |sum, jobs| ending.count(sum, jobs)).await?;
+    finish_untold(session, seqs, ids, ending).await
+}
+
+/// The same for jobs that are deleted next: that is no end to tell of.
+pub(super) async fn finish_untold(
     session: &mut Session,
     seqs: &[i64],
     ids: &[u8],
@@ -78,16 +107,23 @@ pub(super) async fn wait_again(session: &mut Session, seqs: &[i64]) -> Result<()
     make_ready(session, seqs).await
 }
 
-/// Deletes the rows of these jobs, and remembers their ids, so that a late repetition of an
-/// enqueue does not run them again.
+/// Deletes these jobs, and remembers their ids, so that a late repetition of an enqueue does not
+/// run them again.
 pub(super) async fn delete(
     session: &mut Session,
     seqs: &[i64],
     ids: &[u8],
 ) -> Result<(), sqlx::Error> {
     bury(session, ids, later(session.now_ms, DEDUPE)).await?;
+    forget(session, seqs).await
+}
+
+/// Deletes the rows of these jobs, but for their outcomes.
+pub(super) async fn forget(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> {
     session.sql.execute_bulk(&statements::DELETE_JOB, seqs, push_seq, same).await?;
-    unique::deleted(session, seqs).await
+    unique::deleted(session, seqs).await?;
+    attempts::deleted(session, seqs).await?;
+    report::deleted(session, seqs).await
 }
 
 /// Remembers these ids until then.

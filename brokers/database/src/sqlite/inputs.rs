@@ -10,8 +10,8 @@ use super::dependants::{self, Fallen};
 use super::enqueue::Seqs;
 use super::finish::{push_seq, same};
 use super::row;
+use super::session::Session;
 use super::statements::inputs as sql;
-use super::transact::Session;
 
 /// What the new jobs of a batch wait for.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use taskcore::broker::{Extended, Settled};
 
 use super::args::Args;
 use super::row;
+use super::session::{Session, Traces};
 use super::statements;
-use super::transact::Session;
 use super::writer::Write;
 use crate::receipt::Lease;
 use taskcore::broker::millis::later;
@@ -75,6 +75,10 @@ pub(super) async fn held(
     for row in &counts {
         session.saw_edges(row::is_set(row, "edges")?);
         session.saw_keys(row::is_set(row, "keys")?);
+        session.saw_traces(Traces {
+            attempts: row::is_set(row, "attempts")?,
+            reports: row::is_set(row, "reports")?,
+        });
         count += row::integer(row, "held")?;
     }
     if usize::try_from(count) == Ok(leases.len()) {

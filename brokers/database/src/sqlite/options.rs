@@ -19,12 +19,14 @@ use url::form_urlencoded;
 /// | `synchronous` | `full`, `normal`, `off` | `full` |
 /// | `watch` | `on`, `off`: whether to watch the log file for wake-ups | `on` |
 /// | `max_size` | bytes that the file may grow to | no limit |
+/// | `events` | how many events are kept, about | 100000 |
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
     pub(super) location: Location,
     pub(super) synchronous: Synchronous,
     pub(super) wakeups: Wakeups,
     pub(super) max_size: Option<u64>,
+    pub(super) events: u32,
     pub(super) if_missing: IfMissing,
     pub(super) clock: Clock,
 }
@@ -81,6 +83,7 @@ impl SqliteOptions {
             synchronous: Synchronous::default(),
             wakeups: Wakeups::Watch,
             max_size: None,
+            events: EVENTS,
             if_missing: IfMissing::Create,
             clock: Clock::system(),
         }
@@ -127,8 +130,13 @@ impl SqliteOptions {
                 Ok(bytes) => Ok(self.max_size(bytes)),
                 Err(_) => Err(format!("`max_size` is a number of bytes, not `{value}`")),
             },
+            ("events", _) => match value.parse() {
+                Ok(kept) => Ok(self.events(kept)),
+                Err(_) => Err(format!("`events` is a number of events, not `{value}`")),
+            },
             _ => Err(format!(
-                "there is no option `{name}`; there are `synchronous`, `watch` and `max_size`"
+                "there is no option `{name}`; there are `synchronous`, `watch`, `max_size` and \
+                 `events`"
             )),
         }
     }
@@ -162,6 +170,14 @@ impl SqliteOptions {
         self
     }
 
+    /// How many events this process keeps for [`History::events`](taskcore::broker::History::events),
+    /// at least: the older ones are deleted in large steps. With 0 it records none.
+    #[must_use]
+    pub fn events(mut self, kept: u32) -> Self {
+        self.events = kept;
+        self
+    }
+
     /// The clock that decides due times and the ends of leases. All processes on one file
     /// need the same one, so only tests set it.
     #[must_use]
@@ -170,6 +186,9 @@ impl SqliteOptions {
         self
     }
 }
+
+/// Some minutes of a busy store, in 2 MiB.
+const EVENTS: u32 = 100_000;
 
 impl FromStr for Synchronous {
     type Err = String;
@@ -218,18 +237,19 @@ mod tests {
 
     #[test]
     fn options_are_parsed() {
-        let url = "sqlite://t.db?synchronous=normal&watch=off&max_size=1000";
+        let url = "sqlite://t.db?synchronous=normal&watch=off&max_size=1000&events=7";
         let options = SqliteOptions::parse(url).unwrap();
         assert_eq!(options.synchronous, Synchronous::Normal);
         assert_eq!(options.wakeups, Wakeups::Poll);
         assert_eq!(options.max_size, Some(1000));
+        assert_eq!(options.events, 7);
     }
 
     #[test]
     fn an_unknown_option_is_refused_with_the_list() {
         let error = refusal("sqlite://t.db?sync=full");
         assert!(error.contains("there is no option `sync`"), "{error}");
-        assert!(error.contains("`synchronous`, `watch` and `max_size`"), "{error}");
+        assert!(error.contains("`synchronous`, `watch`, `max_size` and `events`"), "{error}");
     }
 
     #[test]
@@ -237,6 +257,7 @@ mod tests {
         assert!(refusal("sqlite://t.db?synchronous=on").contains("full, normal or off"));
         assert!(refusal("sqlite://t.db?watch=1").contains("on or off"));
         assert!(refusal("sqlite://t.db?max_size=1G").contains("a number of bytes"));
+        assert!(refusal("sqlite://t.db?events=-1").contains("a number of events"));
         for url in ["sqlite://", "sqlite:", "sqlite://?watch=on", "file.db"] {
             assert!(refusal(url).contains("write `sqlite://path`"), "{url}");
         }

@@ -12,7 +12,9 @@ use super::connection::{self, Connection};
 use super::filter::Query;
 use super::migrate;
 use super::options::SqliteOptions;
-use super::statements::{self as s, continued, filters, inputs, schedules, unique};
+use super::statements::{
+    self as s, continued, filters, history, inputs, reports, schedules, unique,
+};
 
 /// A text of a statement, whatever kind of constant it is.
 trait Text {
@@ -43,7 +45,7 @@ macro_rules! named {
 
 /// Every statement that reads or writes tables of jobs.
 fn statements() -> Vec<Named> {
-    [of_jobs(), of_inputs(), of_continued(), of_keys(), of_schedules()]
+    [of_jobs(), of_inputs(), of_continued(), of_keys(), of_schedules(), of_history(), of_reports()]
         .into_iter()
         .flatten()
         .collect()
@@ -56,7 +58,7 @@ fn of_jobs() -> Vec<Named> {
         ENQUEUE_SCHEDULED ENQUEUE_SCHEDULED_UNBLOCKED ENQUEUE_EXPIRY ENQUEUED
         LOOK PROMOTE LAST_PROMOTED PROMOTED HEAD LEASE TAKE
         BEGIN_JOB EXTEND HELD COUNT_HELD CANCELLED END_LEASE
-        DONE FINISH FAIL RETRY SCHEDULE RELEASE MAKE_READY EXPIRE_AGAIN FINISHED
+        DONE FINISH FAIL RETRY SCHEDULE RELEASE SNOOZE MAKE_READY EXPIRE_AGAIN FINISHED
         NOTE_CANCELLED
         BURY DELETE_JOB DELETE_OUTCOME UNREADY UNSCHEDULE
         EXPIRY_DUE EXPIRY_SEEN LEASES_ENDED RECLAIM LOSE
@@ -100,6 +102,22 @@ fn of_continued() -> Vec<Named> {
     }
 }
 
+fn of_history() -> Vec<Named> {
+    use history::*;
+    named! {
+        TASK_NUMBER ADD_UP TASKS_OF TASKS NOTE_EVENTS TRIM_EVENTS EVENTS_LAST EVENTS_AFTER
+        TASKS_OF_IDS END_ATTEMPT DROP_ATTEMPT DELETE_ATTEMPTS TIMELINE
+    }
+}
+
+fn of_reports() -> Vec<Named> {
+    use reports::*;
+    named! {
+        HAS_TRACES SAID SAY ADD_LINE ADD_CHUNK DELETE_CHUNKS DELETE_LINES DELETE_REPORTS
+        PROGRESS LOG ITEMS PULL DEMAND
+    }
+}
+
 /// What a statement may walk over whole, and why.
 const ALLOWED: &[(&str, &str)] = &[
     // One row, by LIMIT 1 in the order of the key.
@@ -112,6 +130,10 @@ const ALLOWED: &[(&str, &str)] = &[
     ("HEAD", "SCAN hereafter_unique"),
     ("COUNT_HELD", "SCAN hereafter_unique"),
     ("HAS_KEYS", "SCAN hereafter_unique"),
+    ("COUNT_HELD", "SCAN hereafter_attempt"),
+    ("COUNT_HELD", "SCAN hereafter_report"),
+    ("HAS_TRACES", "SCAN hereafter_attempt"),
+    ("HAS_TRACES", "SCAN hereafter_report"),
     // As many rows as were just promoted, by OFFSET in the order of the key.
     ("LAST_PROMOTED", "SCAN hereafter_scheduled"),
     // As many rows as all workers run at once.
@@ -125,6 +147,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("OLDEST_READY", "SCAN hereafter_ready"),
     ("PAUSED", "SCAN hereafter_paused"),
     // Listing them is what it is for.
+    ("TASKS", "SCAN hereafter_task USING INDEX sqlite_autoindex_hereafter_task_1"),
     ("SCHEDULES", "SCAN hereafter_schedule USING INDEX sqlite_autoindex_hereafter_schedule_1"),
 ];
 
@@ -213,6 +236,8 @@ fn every_statement_about_jobs_is_checked() {
     let of_keys = include_str!("statements/unique.rs");
     let of_schedules = include_str!("statements/schedules.rs");
     let of_continued = include_str!("statements/continued.rs");
+    let of_history = include_str!("statements/history.rs");
+    let of_reports = include_str!("statements/reports.rs");
     let of_upkeep = include_str!("statements/upkeep.rs");
     let visible = |line: &'static str| {
         line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(in crate::sqlite) "))
@@ -223,6 +248,8 @@ fn every_statement_about_jobs_is_checked() {
         .chain(of_keys.lines())
         .chain(of_schedules.lines())
         .chain(of_continued.lines())
+        .chain(of_history.lines())
+        .chain(of_reports.lines())
         .chain(of_upkeep.lines())
         .filter_map(visible)
         .filter_map(|line| line.strip_prefix("const ").or(line.strip_prefix("static ")))

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
+use taskcore::broker::EventKind;
+
 use super::dependants::{self, Change, Count, End};
 use super::finish::{self, push_seq, same};
 use super::row;
+use super::session::Session;
 use super::statements::{self, inputs as sql};
-use super::transact::Session;
 use super::unique;
 
 /// Puts replayed jobs where they wait: for their inputs, if these are replayed too, or for a
@@ -60,7 +62,9 @@ async fn revive(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> 
         }
         dependants::count(session, &counts).await?;
         let mended: Vec<i64> = mended.into_iter().collect();
-        session.sql.execute_bulk(&sql::REVIVE, &mended, push_seq, same).await?;
+        for row in &session.sql.fetch_bulk(&sql::REVIVE, &mended, push_seq, same).await? {
+            session.happened(EventKind::Replayed, row::job_id(row, "id")?);
+        }
         session.sql.execute_bulk(&statements::DELETE_OUTCOME, &mended, push_seq, same).await?;
         session.sql.execute_bulk(&statements::EXPIRE_AGAIN, &mended, push_seq, same).await?;
         inputs = next;

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use taskcore::broker::{Delivery, JobRecord, JobState, Lookup, Outcome};
 use taskcore::{Failure, FailureKind, JobError, JobId, Payload, Priority, QueueName};
 
-use crate::receipt::Lease;
+use crate::receipt::{HandOut, Lease};
 use taskcore::broker::millis::timestamp;
 
 pub(super) fn integer(row: &SqliteRow, column: &str) -> Result<i64, sqlx::Error> {
@@ -18,6 +18,11 @@ pub(super) fn integer(row: &SqliteRow, column: &str) -> Result<i64, sqlx::Error>
 
 pub(super) fn optional_integer(row: &SqliteRow, column: &str) -> Result<Option<i64>, sqlx::Error> {
     row.try_get_unchecked(column)
+}
+
+/// A count or a number that is never negative; 0 for null.
+pub(super) fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, sqlx::Error> {
+    Ok(u64::try_from(optional_integer(row, column)?.unwrap_or(0)).unwrap_or(0))
 }
 
 pub(super) fn is_set(row: &SqliteRow, column: &str) -> Result<bool, sqlx::Error> {
@@ -60,6 +65,7 @@ pub(super) fn delivery(
     row: &SqliteRow,
     queue: &QueueName,
     token: i64,
+    hand_out: HandOut,
 ) -> Result<Delivery, sqlx::Error> {
     let job = job_id(row, "id")?;
     let seq = integer(row, "seq")?;
@@ -69,7 +75,7 @@ pub(super) fn delivery(
         queue: queue.clone(),
         envelope: Payload::from(bytes(row, "envelope")?),
         attempt: std::num::NonZeroU32::MIN.saturating_add(count(row, "failures")?),
-        receipt: Lease { job, seq, token }.receipt(),
+        receipt: Lease { job, seq, token }.receipt(hand_out),
         suspect: count(row, "losses")? >= Delivery::SUSPECT_AFTER,
         enqueued_at: timestamp(integer(row, "created_at")?),
         due_at: timestamp(integer(row, "due_at")?),
@@ -148,7 +154,7 @@ pub(super) fn priority(row: &SqliteRow) -> Result<Priority, sqlx::Error> {
 
 /// The state that follows from the tables that the job is in. A scheduled job that is due
 /// counts as ready, whether or not somebody has promoted it yet.
-fn state(row: &SqliteRow, now_ms: i64) -> Result<JobState, sqlx::Error> {
+pub(super) fn state(row: &SqliteRow, now_ms: i64) -> Result<JobState, sqlx::Error> {
     if let Some(word) = optional_text(row, "state")? {
         return ended(&word);
     }
@@ -174,7 +180,11 @@ fn result(row: &SqliteRow) -> Result<Option<Payload>, sqlx::Error> {
     Ok(bytes.map(Payload::from))
 }
 
-fn failure(row: &SqliteRow, job: JobId, task: &str) -> Result<Option<Failure>, sqlx::Error> {
+pub(super) fn failure(
+    row: &SqliteRow,
+    job: JobId,
+    task: &str,
+) -> Result<Option<Failure>, sqlx::Error> {
     let Some(json) = optional_text(row, "failure")? else { return Ok(None) };
     Ok(Some(serde_json::from_str(&json).unwrap_or_else(|error| Failure {
         kind: FailureKind::Error,

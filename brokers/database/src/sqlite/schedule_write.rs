@@ -10,8 +10,8 @@ use super::args::Args;
 use super::connection::Connection;
 use super::enqueue::Enqueue;
 use super::schedules::tick_ms;
+use super::session::Session;
 use super::statements::schedules as statements;
-use super::transact::Session;
 use super::writer::Write;
 use super::{row, schedule_row};
 

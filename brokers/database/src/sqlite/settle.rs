@@ -3,19 +3,20 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
-use taskcore::broker::{JobState, Keep, Settled, Settlement, Verdict};
+use taskcore::broker::{AttemptEnd, EventKind, JobState, Keep, Settled, Settlement, Verdict};
 use taskcore::{Failure, JobId, Payload};
 
 use super::args::Args;
+use super::attempts;
 use super::continued::{self, Continuing, Ended};
 use super::dependants::{self, Fallen};
 use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::lease;
+use super::session::Session;
 use super::statements;
-use super::transact::Session;
 use super::unique;
 use super::writer::Write;
-use crate::receipt::Lease;
+use crate::receipt::{HandOut, Lease};
 use taskcore::broker::millis::later;
 
 /// Records one verdict per delivery.
@@ -44,6 +45,9 @@ impl Write for Settle {
                 }
                 _ => false,
             };
+            if applies {
+                note(session, settlement);
+            }
             answers.push(if applies { Settled::Applied } else { Settled::Stale });
         }
         verdicts.write(session).await?;
@@ -54,6 +58,27 @@ impl Write for Settle {
 /// `None` for a receipt that is not ours, or is another job's.
 fn lease_of(settlement: &Settlement) -> Option<Lease> {
     Lease::of(&settlement.receipt).filter(|lease| lease.job == settlement.job)
+}
+
+/// Counts a verdict, and tells of it, unless that is done where all such ends are written.
+fn note(session: &mut Session, Settlement { job, receipt, verdict }: &Settlement) {
+    let event = match verdict {
+        Verdict::Done { .. } => Some(EventKind::Done),
+        Verdict::Retry { .. } => Some(EventKind::Retried),
+        Verdict::Release | Verdict::Snooze { .. } => Some(EventKind::Released),
+        _ => None,
+    };
+    if let Some(event) = event {
+        session.happened(event, *job);
+    }
+    let is_given_back =
+        matches!(verdict, Verdict::Cancelled | Verdict::Release | Verdict::Snooze { .. });
+    let Some(hand_out) = HandOut::of(receipt).filter(|_| !is_given_back) else { return };
+    let ran_ms = session.now_ms - hand_out.started_ms;
+    let sum = session.sums.of(hand_out.task);
+    sum.add_run(ran_ms, hand_out.waited_ms);
+    sum.done += i64::from(event == Some(EventKind::Done));
+    sum.retried += i64::from(event == Some(EventKind::Retried));
 }
 
 /// Verdicts that count, sorted by what they write.
@@ -71,6 +96,9 @@ struct Verdicts<'a> {
     cancelled: Vec<i64>,
     cancelled_ids: Vec<u8>,
     released: Vec<i64>,
+    snoozed: Vec<Snoozed>,
+    /// Of all but those that are done.
+    ended: Vec<attempts::Ended>,
 }
 
 #[derive(Debug)]
@@ -85,6 +113,12 @@ struct Retried<'a> {
     seq: i64,
     due_at: i64,
     failure: &'a Failure,
+}
+
+#[derive(Debug)]
+struct Snoozed {
+    seq: i64,
+    due_at: i64,
 }
 
 #[derive(Debug)]
@@ -117,19 +151,30 @@ impl<'a> Verdicts<'a> {
             Verdict::Retry { after, failure } => {
                 let due_at = later(now_ms, *after);
                 self.retried.push(Retried { seq, due_at, failure });
+                self.end(seq, AttemptEnd::Failed, Some(failure));
             }
             Verdict::Failed { failure } => {
                 self.failed.push(Failed { seq, failure: Cow::Borrowed(failure) });
                 push_id(&mut self.failed_ids, job);
+                self.end(seq, AttemptEnd::Failed, Some(failure));
             }
             Verdict::Continued { jobs, by, keep } => {
-                self.continuing.push(Continuing { seq, jobs, by: *by, keep: *keep });
+                self.continuing.push(Continuing { seq, job, jobs, by: *by, keep: *keep });
+                self.end(seq, AttemptEnd::Continued, None);
             }
             Verdict::Cancelled => {
+                self.end(seq, AttemptEnd::Cancelled, None);
                 self.cancelled.push(seq);
                 push_id(&mut self.cancelled_ids, job);
             }
-            Verdict::Release => self.released.push(seq),
+            Verdict::Release => {
+                self.released.push(seq);
+                self.end(seq, AttemptEnd::Released, None);
+            }
+            Verdict::Snooze { after } => {
+                self.snoozed.push(Snoozed { seq, due_at: later(now_ms, *after) });
+                self.end(seq, AttemptEnd::Released, None);
+            }
             // A verdict of a later contract: the lease runs out and the job runs elsewhere.
             _ => return false,
         }
@@ -137,11 +182,16 @@ impl<'a> Verdicts<'a> {
         true
     }
 
+    fn end(&mut self, seq: i64, end: AttemptEnd, failure: Option<&Failure>) {
+        self.ended.push(attempts::Ended { seq, end, failure: failure.map(json) });
+    }
+
     /// Leases end after the other statements, which read from them who ran the job, and when.
     async fn write(mut self, session: &mut Session) -> Result<(), sqlx::Error> {
         // First, because a job that ends here may continue another from here on.
         let ended = continued::link(session, &self.continuing).await?;
         self.refuse(&ended.refused);
+        attempts::end(session, &self.ended).await?;
         self.keep_needed(session).await?;
         self.write_done(session).await?;
         self.write_dropped(session).await?;
@@ -149,6 +199,7 @@ impl<'a> Verdicts<'a> {
         self.write_failed(session).await?;
         self.write_cancelled(session).await?;
         self.write_released(session).await?;
+        self.write_snoozed(session).await?;
         finish::end_leases(session, &self.settled).await?;
         self.tell_dependants(session).await?;
         end_continued(session, &ended).await
@@ -159,6 +210,8 @@ impl<'a> Verdicts<'a> {
         for Fallen { seq, id, failure } in refused {
             self.failed.push(Failed { seq: *seq, failure: Cow::Owned(failure.clone()) });
             push_id(&mut self.failed_ids, *id);
+            let attempt = self.ended.iter_mut().find(|attempt| attempt.seq == *seq);
+            attempt.expect("all that continues has ended").failure = Some(json(failure));
         }
     }
 
@@ -206,7 +259,7 @@ impl<'a> Verdicts<'a> {
         for (end_ms, ids) in &self.ids_by_end {
             session.note_finished(*end_ms, ids).await?;
         }
-        if self.done.is_empty() || !session.has_keys().await? {
+        if !session.has_keys().await? {
             return Ok(());
         }
         let seqs: Vec<i64> = self.done.iter().map(|done| done.seq).collect();
@@ -267,6 +320,22 @@ impl<'a> Verdicts<'a> {
         }
         session.sql.execute_bulk(&statements::RELEASE, &self.released, push_seq, same).await?;
         finish::wait_again(session, &self.released).await
+    }
+
+    async fn write_snoozed(&self, session: &mut Session) -> Result<(), sqlx::Error> {
+        if self.snoozed.is_empty() {
+            return Ok(());
+        }
+        let row = |args: &mut Args, snoozed: &Snoozed| {
+            args.push(snoozed.seq);
+            args.push(snoozed.due_at);
+        };
+        session.sql.execute_bulk(&statements::SNOOZE, &self.snoozed, row, same).await?;
+        let seq = |args: &mut Args, snoozed: &Snoozed| args.push(snoozed.seq);
+        session.sql.execute_bulk(&statements::SCHEDULE, &self.snoozed, seq, same).await?;
+        session.sql.execute_bulk(&statements::EXPIRE_AGAIN, &self.snoozed, seq, same).await?;
+        session.has_news = true;
+        Ok(())
     }
 }
 

@@ -8,7 +8,9 @@ use super::bulk::Bulk;
 pub(super) mod continued;
 mod file;
 pub(super) mod filters;
+pub(super) mod history;
 pub(super) mod inputs;
+pub(super) mod reports;
 pub(super) mod schedules;
 pub(super) mod unique;
 mod upkeep;
@@ -148,13 +150,16 @@ pub(super) static HELD: Bulk = Bulk::new(
 );
 
 /// The fence, for the usual case that all are. It also tells whether any job has to do with
-/// inputs or with unique keys, which spares a verdict on one that has not from asking.
+/// inputs or unique keys, has failed or has said something, which spares a verdict on one that has
+/// not from asking.
 pub(super) static COUNT_HELD: Bulk = Bulk::new(
     "WITH input (seq, token) AS",
     2,
     "SELECT count(*) AS held, EXISTS (SELECT 1 FROM hereafter_input)
          OR EXISTS (SELECT 1 FROM hereafter_blocked) AS edges,
-         EXISTS (SELECT 1 FROM hereafter_unique) AS keys
+         EXISTS (SELECT 1 FROM hereafter_unique) AS keys,
+         EXISTS (SELECT 1 FROM hereafter_attempt) AS attempts,
+         EXISTS (SELECT 1 FROM hereafter_report) AS reports
      FROM input CROSS JOIN hereafter_running AS r
      ON r.seq = input.seq AND r.token = input.token WHERE r.lease_end > ?",
 );
@@ -224,6 +229,15 @@ pub(super) static RELEASE: Bulk = Bulk::new(
     "WITH input (seq) AS",
     1,
     "UPDATE hereafter_job SET started_at = r.started_at, worker = r.worker
+     FROM input CROSS JOIN hereafter_running AS r ON r.seq = input.seq
+     WHERE hereafter_job.seq = input.seq",
+);
+
+/// Like a release, but due later.
+pub(super) static SNOOZE: Bulk = Bulk::new(
+    "WITH input (seq, due_at) AS",
+    2,
+    "UPDATE hereafter_job SET due_at = input.due_at, started_at = r.started_at, worker = r.worker
      FROM input CROSS JOIN hereafter_running AS r ON r.seq = input.seq
      WHERE hereafter_job.seq = input.seq",
 );

@@ -80,6 +80,7 @@ impl Store {
             wake: watch.wake.clone(),
             syncs: options.synchronous == Synchronous::Full
                 && matches!(options.location, Location::File(_)),
+            events: options.events,
         };
         let writer = Writer::start(setup).await?;
         let read = connection::connect_options(&options, &memory_name);

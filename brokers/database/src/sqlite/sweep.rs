@@ -1,7 +1,7 @@
 //! [`Sweep`]: replaying and purging, a bounded number of jobs at a time.
 
 use taskcore::JobId;
-use taskcore::broker::{JobFilter, JobState};
+use taskcore::broker::{EventKind, JobFilter, JobState};
 
 use super::args::Args;
 use super::connection::Connection;
@@ -11,8 +11,8 @@ use super::filter::Query;
 use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::revive;
 use super::row;
+use super::session::Session;
 use super::statements::{self, continued as sql, filters, inputs};
-use super::transact::Session;
 use super::unique;
 use super::upkeep::Jobs;
 use super::writer::Write;
@@ -98,6 +98,7 @@ impl Write for Replay {
         let rest = |args: Args| args.with(now_ms);
         session.sql.execute_bulk(&statements::REPLAY, &jobs.seqs, push_seq, rest).await?;
         session.sql.execute_bulk(&statements::DELETE_OUTCOME, &jobs.seqs, push_seq, same).await?;
+        session.happened_to(EventKind::Replayed, &jobs.ids);
         revive::wait_again(session, &jobs.seqs).await?;
         Ok(jobs.ids.as_chunks().0.iter().copied().map(JobId::from_bytes).collect())
     }
@@ -138,7 +139,7 @@ async fn leave(session: &mut Session, seqs: &[i64]) -> Result<(), sqlx::Error> {
         open.add(&row)?;
     }
     if !open.seqs.is_empty() {
-        finish::finish(session, &open.seqs, &open.ids, Ending::Cancelled).await?;
+        finish::finish_untold(session, &open.seqs, &open.ids, Ending::Cancelled).await?;
         dependants::ended(session, &open.seqs, JobState::Cancelled).await?;
     }
     // What a job that failed had kept of its inputs.

@@ -6,34 +6,13 @@ use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use taskcore::Clock;
-use taskcore::broker::millis::later;
 
 use super::args::Args;
-use super::connection::Connection;
-use super::statements::{inputs, unique};
+use super::session::Session;
+use super::statements;
 use super::watch::Wake;
 use super::writer::Operation;
-use super::{row, statements};
 use crate::error::{Error, SharedError, is_busy};
-
-/// The write connection inside a transaction.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) sql: Connection,
-    /// The time at which the transaction happens.
-    pub(super) now_ms: i64,
-    /// Set when jobs became ready, scheduled or final: then whoever waits looks again.
-    pub(super) has_news: bool,
-    /// A number that every stored job's is at most, and every later one's is above; `None` until
-    /// the transaction has asked.
-    pub(super) last_seq: Option<i64>,
-    /// Whether any job waits for another or may again; `None` until the transaction has asked.
-    has_edges: Option<bool>,
-    /// Whether any job has a unique key; `None` until the transaction has asked.
-    has_keys: Option<bool>,
-    /// Whether commits wait for the disk now.
-    syncs: bool,
-}
 
 /// What it takes to open its connection, again after a crash of it.
 #[derive(Debug)]
@@ -44,6 +23,14 @@ pub(super) struct Setup {
     pub(super) wake: Arc<Wake>,
     /// Whether durable commits wait for the disk.
     pub(super) syncs: bool,
+    /// How many events are kept.
+    pub(super) events: u32,
+}
+
+impl Setup {
+    async fn open(&self) -> Result<Session, sqlx::Error> {
+        Session::open(&self.options, self.events, self.syncs).await
+    }
 }
 
 /// Owns the write connection, and runs one transaction after the other on it.
@@ -54,90 +41,9 @@ pub(super) struct Transactor {
     session: Option<Session>,
 }
 
-impl Session {
-    async fn open(setup: &Setup) -> Result<Self, sqlx::Error> {
-        let sql = Connection::open(&setup.options).await?;
-        Ok(Self {
-            sql,
-            now_ms: 0,
-            has_news: false,
-            last_seq: None,
-            has_edges: None,
-            has_keys: None,
-            syncs: setup.syncs,
-        })
-    }
-
-    /// The last number before those that this transaction gives next.
-    pub(super) async fn last_seq(&mut self) -> Result<i64, sqlx::Error> {
-        if let Some(seq) = self.last_seq {
-            return Ok(seq);
-        }
-        let row = self.sql.fetch_one(statements::MAX_SEQ, Args::new()).await?;
-        row::integer(&row, "seq")
-    }
-
-    /// Whether there is anything to do for jobs that wait for others.
-    pub(super) async fn has_edges(&mut self) -> Result<bool, sqlx::Error> {
-        if let Some(has_edges) = self.has_edges {
-            return Ok(has_edges);
-        }
-        let row = self.sql.fetch_one(inputs::HAS_EDGES, Args::new()).await?;
-        let has_edges = row::is_set(&row, "edges")?;
-        self.has_edges = Some(has_edges);
-        Ok(has_edges)
-    }
-
-    /// Takes over what another statement of this transaction has seen.
-    pub(super) fn saw_edges(&mut self, has_edges: bool) {
-        self.has_edges = Some(has_edges);
-    }
-
-    /// Whether there is anything to do for unique keys.
-    pub(super) async fn has_keys(&mut self) -> Result<bool, sqlx::Error> {
-        if let Some(has_keys) = self.has_keys {
-            return Ok(has_keys);
-        }
-        let row = self.sql.fetch_one(unique::HAS_KEYS, Args::new()).await?;
-        let has_keys = row::is_set(&row, "keys")?;
-        self.has_keys = Some(has_keys);
-        Ok(has_keys)
-    }
-
-    /// Takes over what another statement of this transaction has seen.
-    pub(super) fn saw_keys(&mut self, has_keys: bool) {
-        self.has_keys = Some(has_keys);
-    }
-
-    /// Tells those who run these jobs that they were cancelled.
-    pub(super) async fn note_cancelled(&mut self, ids: &[u8]) -> Result<(), sqlx::Error> {
-        self.has_news = true;
-        let prune_at = later(self.now_ms, CANCELLED_FOR);
-        for ids in ids.chunks(16 * FEED_IDS) {
-            let args = Args::new().with(prune_at).with(ids);
-            self.sql.execute(statements::NOTE_CANCELLED, args).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells those who wait for these jobs' ends, and upkeep when to prune them.
-    pub(super) async fn note_finished(
-        &mut self,
-        prune_at: i64,
-        ids: &[u8],
-    ) -> Result<(), sqlx::Error> {
-        self.has_news = true;
-        for ids in ids.chunks(16 * FEED_IDS) {
-            let args = Args::new().with(prune_at).with(ids);
-            self.sql.execute(statements::FINISHED, args).await?;
-        }
-        Ok(())
-    }
-}
-
 impl Transactor {
     pub(super) async fn open(setup: Setup) -> Result<Self, sqlx::Error> {
-        let session = Session::open(&setup).await?;
+        let session = setup.open().await?;
         Ok(Self { setup, session: Some(session) })
     }
 
@@ -185,11 +91,17 @@ impl Transactor {
                 return Err(self.roll_back(session, operation.name(), error).await);
             }
         }
+        let is_said = session.has_reports || session.has_events();
+        if let Err(error) = session.finish().await {
+            return Err(self.roll_back(session, name, error).await);
+        }
         if let Err(error) = self.retry(&mut session, name, statements::COMMIT).await {
             return Err(self.roll_back_after(session, error).await);
         }
         if session.has_news {
             self.setup.wake.ring();
+        } else if is_said {
+            self.setup.wake.ring_for_readers();
         }
         self.session = Some(session);
         Ok(())
@@ -198,9 +110,7 @@ impl Transactor {
     async fn begin(&mut self, name: &'static str, syncs: bool) -> Result<Session, Error> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => {
-                Session::open(&self.setup).await.map_err(|source| self.error("connect", source))?
-            }
+            None => self.setup.open().await.map_err(|source| self.error("connect", source))?,
         };
         if session.syncs != syncs {
             let statement = if syncs { statements::SYNC } else { statements::NO_SYNC };
@@ -214,11 +124,7 @@ impl Transactor {
             }
             return Err(error);
         }
-        session.now_ms = self.setup.clock.now_ms();
-        session.has_news = false;
-        session.last_seq = None;
-        session.has_edges = None;
-        session.has_keys = None;
+        session.begin(self.setup.clock.now_ms());
         Ok(session)
     }
 
@@ -263,6 +169,7 @@ impl Transactor {
         // SQLite has rolled back by itself after some errors, and then this one fails; so a
         // connection is used again only if it says that it is outside of a transaction.
         let _ = session.sql.script(statements::ROLLBACK).await;
+        session.roll_back();
         let is_clean = session.sql.script(statements::PROBE).await.is_ok();
         self.session = is_clean.then_some(session);
         Failed::Some(error.into())
@@ -272,13 +179,6 @@ impl Transactor {
         Error::Statement { operation, store: self.setup.store.clone(), source }
     }
 }
-
-/// How long a cancel is told: a worker that has not asked in this time learned of it at one of
-/// its heartbeats.
-const CANCELLED_FOR: Duration = Duration::from_secs(10 * 60);
-
-/// Ids in one row of `hereafter_finished` and `hereafter_cancelled`.
-const FEED_IDS: usize = 1000;
 
 /// How long another process may keep the lock before callers are told.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -12,8 +12,8 @@ use super::cancel::Cancel;
 use super::enqueue::{self, Seqs};
 use super::finish::{push_seq, same};
 use super::row;
+use super::session::Session;
 use super::statements::unique as sql;
-use super::transact::Session;
 use super::writer::Write;
 
 /// Stores a batch in which a job has a unique key.

@@ -2,16 +2,17 @@
 
 use sqlx::sqlite::SqliteRow;
 use taskcore::Failure;
-use taskcore::broker::{JobState, Maintain, Upkeep as Done};
+use taskcore::broker::{AttemptEnd, EventKind, JobState, Maintain, Upkeep as Done};
 
 use super::args::Args;
+use super::attempts;
 use super::claim::promote;
 use super::dependants;
 use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::row;
+use super::session::Session;
 use super::settle::json;
 use super::statements;
-use super::transact::Session;
 use super::unique;
 use super::writer::Write;
 use taskcore::broker::millis::later;
@@ -76,7 +77,12 @@ async fn reclaim(
         } else {
             ready.add(row)?;
         }
+        let task = session.task(&row::text(row, "task")?).await?;
+        session.sums.of(task).lost += 1;
     }
+    session.happened_to(EventKind::Lost, &ready.ids);
+    attempts::end_all(session, &ready.seqs, AttemptEnd::Lost).await?;
+    attempts::end_all(session, &lost.seqs, AttemptEnd::Lost).await?;
     let now_ms = session.now_ms;
     let rest = |args: Args| args.with(now_ms);
     session.sql.execute_bulk(&statements::RECLAIM, &ready.seqs, push_seq, rest).await?;
@@ -205,8 +211,7 @@ async fn prune_ids(session: &mut Session, ids: &[u8]) -> Result<usize, sqlx::Err
     }
     finish::bury(session, &recent, later(now_ms, DEDUPE)).await?;
     session.sql.execute_bulk(&statements::DELETE_OUTCOME, &jobs.seqs, push_seq, same).await?;
-    session.sql.execute_bulk(&statements::DELETE_JOB, &jobs.seqs, push_seq, same).await?;
-    unique::deleted(session, &jobs.seqs).await?;
+    finish::forget(session, &jobs.seqs).await?;
     Ok(jobs.seqs.len())
 }
 

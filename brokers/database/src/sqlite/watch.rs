@@ -24,6 +24,9 @@ use super::statements;
 #[derive(Debug, Default)]
 pub(super) struct Wake {
     rings: watch::Sender<u64>,
+    /// For readers of events and reports: rings with the other, and also when jobs were handed out
+    /// or have said something, which is nothing to workers.
+    reader_rings: watch::Sender<u64>,
     listeners: Mutex<usize>,
     joined: Condvar,
 }
@@ -61,6 +64,11 @@ pub(super) enum Source {
 impl Wake {
     pub(super) fn ring(&self) {
         self.rings.send_modify(|rings| *rings += 1);
+        self.ring_for_readers();
+    }
+
+    pub(super) fn ring_for_readers(&self) {
+        self.reader_rings.send_modify(|rings| *rings += 1);
     }
 
     /// Whether somebody listens, or starts to within `patience`.
@@ -95,11 +103,20 @@ impl Watch {
 
     /// Starts to listen. What is committed from now on ends the next wait.
     pub(super) fn listen(&self) -> Listener<'_> {
+        self.listen_to(&self.wake.rings)
+    }
+
+    /// The same for a reader of events or reports.
+    pub(super) fn listen_as_reader(&self) -> Listener<'_> {
+        self.listen_to(&self.wake.reader_rings)
+    }
+
+    fn listen_to(&self, bell: &watch::Sender<u64>) -> Listener<'_> {
         *self.wake.lock() += 1;
         self.wake.joined.notify_all();
         let is_polling = matches!(self.source, Source::Polling(_));
         let pause = if is_polling { FIRST_POLL } else { RECHECK };
-        Listener { wake: &self.wake, rings: self.wake.rings.subscribe(), is_polling, pause }
+        Listener { wake: &self.wake, rings: bell.subscribe(), is_polling, pause }
     }
 }
 

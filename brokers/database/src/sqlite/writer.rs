@@ -14,7 +14,8 @@ use futures::executor::block_on;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use super::transact::{Session, Setup, Transactor};
+use super::session::Session;
+use super::transact::{Setup, Transactor};
 use crate::error::{Error, SharedError};
 
 /// One kind of write, as it runs inside a transaction.
@@ -261,6 +262,7 @@ mod tests {
                 clock: Clock::system(),
                 wake: Arc::default(),
                 syncs: true,
+                events: 0,
             };
             let writer = Arc::new(Writer::start(setup).await.unwrap());
             Self { writer, check, _folder: folder }

@@ -16,6 +16,12 @@ pub(in crate::sqlite) const QUICK_CHECK: &str = "PRAGMA quick_check(1)";
 pub(in crate::sqlite) const OLDEST_READY: &str = "SELECT queue, min(due_at) AS due_at
      FROM hereafter_ready GROUP BY queue ORDER BY 2 LIMIT 1";
 
+/// Rows of jobs that are not there. Deleting a job deletes them, so others have been at it.
+pub(in crate::sqlite) const LEFT_OVER: &str = "SELECT count(*) AS rows FROM
+         (SELECT seq FROM hereafter_attempt UNION ALL SELECT seq FROM hereafter_report
+          UNION ALL SELECT seq FROM hereafter_log UNION ALL SELECT seq FROM hereafter_chunk) AS t
+     WHERE NOT EXISTS (SELECT 1 FROM hereafter_job AS j WHERE j.seq = t.seq)";
+
 // ── migrating ──
 
 pub(in crate::sqlite) const SCHEMA_TABLE: &str =
@@ -42,10 +48,11 @@ pub(in crate::sqlite) const SCHEMA_APPLIED: &str =
 pub(in crate::sqlite) const APPLICATION_ID: &str = "PRAGMA application_id = 0x48524654";
 
 /// The migrations, in order; a released one is never changed.
-pub(in crate::sqlite) const MIGRATIONS: [&str; 5] = [
+pub(in crate::sqlite) const MIGRATIONS: [&str; 6] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_inputs.sql"),
     include_str!("../../../migrations/sqlite/0003_unique.sql"),
     include_str!("../../../migrations/sqlite/0004_schedules.sql"),
     include_str!("../../../migrations/sqlite/0005_continued.sql"),
+    include_str!("../../../migrations/sqlite/0006_reports.sql"),
 ];

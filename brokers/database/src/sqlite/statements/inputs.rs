@@ -270,12 +270,12 @@ pub(in crate::sqlite) static MENDED: Bulk = Bulk::new(
 );
 
 /// What never ran, or is continued, has nothing else to go back to; its due time and its time to
-/// expire hold.
+/// expire hold. Tells which they are.
 pub(in crate::sqlite) static REVIVE: Bulk = Bulk::new(
     "WITH input (seq) AS",
     1,
     "UPDATE hereafter_job SET failure = NULL
-     WHERE seq IN (SELECT seq FROM input)",
+     WHERE seq IN (SELECT seq FROM input) RETURNING id",
 );
 
 /// Blocks those of these jobs of which an input has not ended; tells which.

@@ -1,0 +1,110 @@
+//! Statements about what running jobs say, and what readers want.
+
+use crate::sqlite::bulk::Bulk;
+
+/// Whether there is anything to delete with a job but its own row.
+pub(in crate::sqlite) const HAS_TRACES: &str =
+    "SELECT EXISTS (SELECT 1 FROM hereafter_attempt) AS attempts,
+         EXISTS (SELECT 1 FROM hereafter_report) AS reports";
+
+// ── what jobs say ──
+
+/// What these jobs have said so far.
+pub(in crate::sqlite) static SAID: Bulk = Bulk::new(
+    "WITH input (seq) AS",
+    1,
+    "SELECT j.seq, j.failures, p.version, p.lines, p.run, p.token, p.items
+     FROM input CROSS JOIN hereafter_job AS j ON j.seq = input.seq
+     LEFT JOIN hereafter_report AS p ON p.seq = j.seq",
+);
+
+/// Progress only where its version is higher.
+pub(in crate::sqlite) static SAY: Bulk = Bulk::new(
+    "WITH input (seq, version, done, total, message, lines, run, token, items) AS",
+    9,
+    "INSERT INTO hereafter_report
+         (seq, version, done, total, message, lines, run, token, items)
+     SELECT seq, version, done, total, message, lines, run, token, items
+     FROM input WHERE seq IS NOT NULL
+     ON CONFLICT (seq) DO UPDATE SET
+         done = CASE WHEN excluded.version > version THEN excluded.done ELSE done END,
+         total = CASE WHEN excluded.version > version THEN excluded.total ELSE total END,
+         message = CASE WHEN excluded.version > version THEN excluded.message ELSE message END,
+         version = excluded.version, lines = excluded.lines, run = excluded.run,
+         token = excluded.token, items = excluded.items",
+);
+
+pub(in crate::sqlite) static ADD_LINE: Bulk = Bulk::new(
+    "WITH input (seq, line, at, attempt, text) AS",
+    5,
+    "INSERT INTO hereafter_log (seq, line, at, attempt, text)
+     SELECT seq, line, at, attempt, text FROM input WHERE seq IS NOT NULL",
+);
+
+pub(in crate::sqlite) static ADD_CHUNK: Bulk = Bulk::new(
+    "WITH input (seq, first, count, items) AS",
+    4,
+    "INSERT INTO hereafter_chunk (seq, first, count, items)
+     SELECT seq, first, count, items FROM input WHERE seq IS NOT NULL",
+);
+
+pub(in crate::sqlite) static DELETE_CHUNKS: Bulk = Bulk::new(
+    "WITH input (seq) AS",
+    1,
+    "DELETE FROM hereafter_chunk WHERE seq IN (SELECT seq FROM input)",
+);
+
+pub(in crate::sqlite) static DELETE_LINES: Bulk = Bulk::new(
+    "WITH input (seq) AS",
+    1,
+    "DELETE FROM hereafter_log WHERE seq IN (SELECT seq FROM input)",
+);
+
+/// Tells which of these jobs had said something.
+pub(in crate::sqlite) static DELETE_REPORTS: Bulk = Bulk::new(
+    "WITH input (seq) AS",
+    1,
+    "DELETE FROM hereafter_report WHERE seq IN (SELECT seq FROM input) RETURNING seq",
+);
+
+// ── what readers learn and want ──
+
+pub(in crate::sqlite) const PROGRESS: &str = "SELECT j.due_at, o.state,
+         r.seq IS NOT NULL AS running, b.seq IS NOT NULL AS blocked,
+         p.version, p.done, p.total, p.message
+     FROM hereafter_job AS j
+     LEFT JOIN hereafter_running AS r ON r.seq = j.seq
+     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq
+     LEFT JOIN hereafter_blocked AS b ON b.seq = j.seq
+     LEFT JOIN hereafter_report AS p ON p.seq = j.seq WHERE j.id = ?";
+
+pub(in crate::sqlite) const LOG: &str = "SELECT l.at, l.attempt, l.text
+     FROM hereafter_job AS j CROSS JOIN hereafter_log AS l ON l.seq = j.seq
+     WHERE j.id = ? ORDER BY l.line";
+
+/// A job and its stream, in a row for each chunk, from the one that has the index asked for on: the
+/// parameters are run, run, index, id and limit. A reader of another run is told the beginning.
+pub(in crate::sqlite) const ITEMS: &str = "SELECT j.due_at, o.state,
+         r.seq IS NOT NULL AS running, b.seq IS NOT NULL AS blocked,
+         p.run, p.items AS total, c.first, c.items
+     FROM hereafter_job AS j
+     LEFT JOIN hereafter_running AS r ON r.seq = j.seq
+     LEFT JOIN hereafter_outcome AS o ON o.seq = j.seq
+     LEFT JOIN hereafter_blocked AS b ON b.seq = j.seq
+     LEFT JOIN hereafter_report AS p ON p.seq = j.seq
+     LEFT JOIN hereafter_chunk AS c ON c.seq = j.seq AND c.first >=
+         (SELECT max(k.first) FROM hereafter_chunk AS k WHERE k.seq = j.seq AND k.first <=
+             CASE WHEN ? IS NULL OR ? = p.run THEN ? ELSE 0 END)
+     WHERE j.id = ? ORDER BY c.first LIMIT ?";
+
+pub(in crate::sqlite) const PULL: &str = "INSERT INTO hereafter_report (seq, wanted, pulled_at)
+     SELECT j.seq, ?, ? FROM hereafter_job AS j WHERE j.id = ?
+       AND NOT EXISTS (SELECT 1 FROM hereafter_outcome AS o WHERE o.seq = j.seq)
+     ON CONFLICT (seq) DO UPDATE SET wanted = max(wanted, excluded.wanted),
+         pulled_at = excluded.pulled_at";
+
+/// What readers want of those of these jobs that run; `key` is the place in the list.
+pub(in crate::sqlite) const DEMAND: &str = "SELECT asked.key, r.started_at, p.wanted, p.pulled_at
+     FROM json_each(?) AS asked CROSS JOIN hereafter_job AS j ON j.id = unhex(asked.value)
+     CROSS JOIN hereafter_running AS r ON r.seq = j.seq
+     LEFT JOIN hereafter_report AS p ON p.seq = j.seq";
