@@ -421,7 +421,7 @@ impl<I, R, P> Call<Vec<I>, R, P> {
     /// values. [`Handle::then_each`] does the same for a job that is there, and begins with its
     /// first item too. Of an attempt that fails midway, the items have had their jobs; those of
     /// the next one get theirs. A job of its own reads the stream, in the queue of the calls that
-    /// follow; it takes a slot of a worker while the stream runs.
+    /// follow; it takes a slot of a worker while there are items to follow.
     ///
     /// ```
     /// # use taskcore as hereafter;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::bound::{Bound, Caller};
-use crate::broker::{Due, JobState, NewJob};
+use crate::broker::{Due, NewJob};
 use crate::call::Call;
 use crate::client::Client;
 use crate::context::Context;
@@ -20,7 +20,7 @@ use crate::options::TaskOptions;
 use crate::payload::{Codec, CodecError, Json, Payload};
 use crate::plan::{ArgsPlan, Plan, Planned, encode_arg};
 use crate::queue::{Priority, QueueName};
-use crate::reader::{Batch, Reader};
+use crate::reader::{Batch, Reader, patiently};
 use crate::source::Source;
 use crate::task::{Completion, Frame, Raised, Run, TaskDescriptor, TaskKind, Yielded};
 use crate::trace::TraceParent;
@@ -171,11 +171,12 @@ fn prepare_each(args: &[u8], frame: Frame) -> Result<Run, CodecError> {
     Ok(Run::Async(Box::pin(run(args, frame.context))))
 }
 
-/// How long it waits for news of a stream whose job does not run, before it makes room.
+/// How long it waits for news, and how long it then makes room for others: for the stream itself,
+/// perhaps, or for what follows its items.
 const REST: Duration = Duration::from_secs(1);
 
-/// Reads the stream to its end. A repetition stores nothing twice, since ids say which item they
-/// are of; so what was interrupted begins again.
+/// Reads the stream to its end. Where it was is its own progress. That may be behind after an
+/// interruption; a repetition stores nothing twice, since ids say which item they are of.
 async fn run(args: Args, context: Context) -> Completion {
     let Args { of, task, follow } = args;
     let unreachable = |reason: String| JobError::Unreachable { job: of, reason };
@@ -184,18 +185,24 @@ async fn run(args: Args, context: Context) -> Completion {
     let client = client.map_err(raised)?;
     let reports = client.reports("items").cloned();
     let reports = reports.map_err(|error| raised(unreachable(error.to_string())))?;
+    let own =
+        patiently(context.id(), || reports.progress(context.id(), None, Duration::ZERO)).await;
+    let own = own.map_err(raised)?.progress.unwrap_or_default();
+    let mut stored = own.done;
     let mut reader = Reader::new(client.clone(), reports, of, task);
-    let mut stored = 0;
+    if let Ok(run) = own.message.parse() {
+        reader = reader.going_on(run, stored);
+    }
     loop {
         match reader.batch(REST).await {
             Ok(Batch::Items { run, first, items }) => {
                 stored = first + items.len() as u64;
                 store(&client, &follow, &context, run, first, &items).await?;
+                context.progress(stored, 0);
+                context.message(run.to_string());
             }
             Ok(Batch::Restarted) => {}
-            Ok(Batch::Nothing(Some(JobState::Running))) => {}
-            // It may be this one's turn only because that one waits for the slot.
-            Ok(Batch::Nothing(_)) => return Ok(Yielded::Snoozed(REST)),
+            Ok(Batch::Nothing) => return Ok(Yielded::Snoozed(REST)),
             // How that one ended is not the business of what follows its items.
             Ok(Batch::End) => return Ok(Yielded::Result(Some(count(stored)))),
             Err(error @ JobError::Unreachable { .. }) => return Err(raised(error)),

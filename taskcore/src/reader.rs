@@ -46,7 +46,7 @@ impl<T: DeserializeOwned + Send + 'static> ItemStream<T> {
         let (job, task) = (reader.job, reader.task.clone());
         let items = reader.into_stream();
         let items = items.map(move |item| item.and_then(|item| decode(&item, job, &task)));
-        Self(SyncWrapper::new(items.boxed()))
+        Self(SyncWrapper::new(items.fuse().boxed()))
     }
 
     /// Of a job of which all is known.
@@ -100,7 +100,7 @@ impl ProgressStream {
                 }
             }
         });
-        Self(SyncWrapper::new(progress.boxed()))
+        Self(SyncWrapper::new(progress.fuse().boxed()))
     }
 
     pub(crate) fn error(error: JobError) -> Self {
@@ -148,8 +148,6 @@ pub(crate) struct Reader {
     /// The index of the first item of `buffer`.
     next: u64,
     buffer: VecDeque<Payload>,
-    /// The job's, when it was asked last.
-    state: Option<JobState>,
     /// Says that the reader is there, as long as it is.
     signs: Option<AbortOnDropHandle<()>>,
     is_over: bool,
@@ -164,8 +162,8 @@ pub(crate) enum Batch {
     },
     /// The stream has begun anew.
     Restarted,
-    /// Nothing for now; the job is in this state.
-    Nothing(Option<JobState>),
+    /// Nothing for now.
+    Nothing,
     End,
 }
 
@@ -196,10 +194,15 @@ impl Reader {
             run: None,
             next: 0,
             buffer: VecDeque::new(),
-            state: None,
             signs: None,
             is_over: false,
         }
+    }
+
+    /// The same, going on in a run behind its first items.
+    pub(crate) fn going_on(mut self, run: u64, next: u64) -> Self {
+        (self.run, self.next) = (Some(run), next);
+        self
     }
 
     fn into_stream(self) -> impl Stream<Item = Result<Payload, JobError>> + Send + 'static {
@@ -240,7 +243,7 @@ impl Reader {
                 Batch::Items { run: self.run.unwrap_or_default(), first, items }
             }
             Step::Restarted => Batch::Restarted,
-            Step::Nothing => Batch::Nothing(self.state),
+            Step::Nothing => Batch::Nothing,
             Step::End => Batch::End,
         })
     }
@@ -274,7 +277,6 @@ impl Reader {
     async fn take(&mut self, items: Items) -> Result<Step, JobError> {
         let is_over = is_over(&items);
         let Items { run, first, items, total, state } = items;
-        self.state = state;
         let is_anew = run != self.run;
         let had_some = self.next > 0;
         if is_anew {

@@ -95,6 +95,7 @@ impl EventStream {
                 Err(error) => Some((Err(error), None)),
             }
         })
+        .fuse()
         .boxed()
     }
 }

@@ -66,11 +66,7 @@ impl World {
     /// A SQLite broker that keeps this many events.
     pub async fn sqlite_keeping(events: u64) -> Self {
         let events = u32::try_from(events).expect("a test keeps few");
-        Self::sqlite_with(|options| {
-            let _ = events;
-            options
-        })
-        .await
+        Self::sqlite_with(|options| options.events(events)).await
     }
 
     fn of(client: Client, clock: Clock, folder: Option<tempfile::TempDir>) -> Self {

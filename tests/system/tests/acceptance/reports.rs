@@ -75,7 +75,7 @@ on_each_broker! {
     async fn a_timeline_tells_each_attempt_with_its_error(world: World) {
         let handle = flaky().delay().await.unwrap();
         world.drain().await;
-        world.advance(Duration::from_secs(10));
+        world.advance(Duration::from_secs(12));
         world.drain().await;
         assert_eq!(handle.clone().await.unwrap(), 2);
         let timeline = handle.timeline().await.unwrap().unwrap();
