@@ -9,9 +9,11 @@ use clap_complete::Shell;
 
 use super::doctor::DoctorArgs;
 use super::error::EXIT_CODES;
+use super::events::EventsArgs;
 use super::jobs::{JobsCommand, ReplayArgs};
 use super::queues::QueuesCommand;
 use super::schedules::SchedulesCommand;
+use super::stats::StatsArgs;
 use super::text::Span;
 use crate::config::QueueConfig;
 use crate::logging::{Color, LogFilter, LogFormat};
@@ -70,12 +72,16 @@ pub(crate) enum Command {
     /// Look at queues, empty, pause and resume them
     #[command(subcommand)]
     Queues(QueuesCommand),
-    /// Look at jobs, cancel and retry them
+    /// Look at jobs, watch, cancel and retry them
     #[command(subcommand)]
     Jobs(JobsCommand),
     /// Look at schedules, pause, resume, run and delete them
     #[command(subcommand)]
     Schedules(SchedulesCommand),
+    /// Print what happens to jobs, an event on a line, until stopped (Ctrl-C)
+    Events(EventsArgs),
+    /// Show how many jobs of each task were stored, ended and failed, and the times that they took
+    Stats(StatsArgs),
     /// Run failed jobs again, in order of creation, each once
     Replay(ReplayArgs),
     /// Look the system over: store, queues, clock, modes, and a running worker

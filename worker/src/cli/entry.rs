@@ -16,7 +16,7 @@ use super::args::{Command, CommandLine, CompletionsArgs};
 use super::error::CliError;
 use super::output::{Format, Output};
 use super::settings::Settings;
-use super::{doctor, jobs, queues, run, schedules, tasks};
+use super::{doctor, events, jobs, queues, run, schedules, stats, tasks};
 use crate::logging::{self, LogFilter};
 
 /// The command line of a worker program, with the arguments of this process.
@@ -97,6 +97,8 @@ fn dispatch(line: CommandLine, program: &str) -> Result<(), CliError> {
         Command::Queues(command) => queues::run(&settings, output, command),
         Command::Jobs(command) => jobs::run(&settings, output, command),
         Command::Schedules(command) => schedules::run(&settings, output, command),
+        Command::Events(args) => events::run(&settings, output, args),
+        Command::Stats(args) => stats::show(&settings, output, args),
         Command::Replay(args) => jobs::replay(&settings, output, args),
         Command::Doctor(args) => doctor::run(&settings, output, args),
     }

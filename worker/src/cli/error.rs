@@ -52,6 +52,9 @@ pub(crate) enum CliError {
     Worker(#[from] WorkerError),
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// The store cannot tell what was asked for.
+    #[error("{broker} keeps no {what}: use a store that does, such as `sqlite://tasks.db`")]
+    NotKept { broker: &'static str, what: &'static str },
     #[error("cannot write the output")]
     Output(#[source] io::Error),
     /// The command worked, and what it found is bad news; already printed in full.
@@ -66,6 +69,7 @@ impl CliError {
             Self::Usage(_) => USAGE,
             Self::Worker(WorkerError::AllSlotsStuck { .. })
             | Self::Broker(_)
+            | Self::NotKept { .. }
             | Self::Output(_)
             | Self::Unsuccessful(_) => FAILED,
             Self::Config(_)

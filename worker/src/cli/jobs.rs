@@ -1,4 +1,4 @@
-//! `jobs list|show|cancel|retry`, and `replay`.
+//! `jobs list|show|watch|cancel|retry`, and `replay`.
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
@@ -12,11 +12,14 @@ use taskcore::broker::{BrokerError, CancelOutcome, CancelScope, JobFilter, JobRe
 use super::error::CliError;
 use super::filter::{ConsentArgs, FilterArgs};
 use super::graph;
+use super::items;
 use super::output::{Output, shown, start_of, table};
+use super::said::LogLines;
 use super::settings::Settings;
 use super::show;
 use super::store::Store;
 use super::times::{between, distance, in_short};
+use super::watch;
 use crate::view::counted;
 
 /// The verbs of jobs.
@@ -26,6 +29,8 @@ pub(crate) enum JobsCommand {
     List(ListArgs),
     /// Show all that is known of one job
     Show(ShowArgs),
+    /// Follow one job until it ends: exits with 0 if it is done, else with 1
+    Watch(WatchArgs),
     /// Cancel jobs, by id or by filter; a running one is told to stop
     Cancel(CancelArgs),
     /// Run failed jobs again, by id
@@ -55,6 +60,19 @@ pub(crate) struct ShowArgs {
     /// equal inputs of a job are one box. With --json, print every job and edge
     #[arg(long)]
     graph: bool,
+    /// Print the items of its stream instead: those that are there, each as JSON on one line
+    #[arg(long, conflicts_with = "graph")]
+    items: bool,
+    /// Print all lines of its log, not only the last 20
+    #[arg(long, conflicts_with_all = ["graph", "items"])]
+    log: bool,
+}
+
+/// What to watch.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// The job
+    id: JobId,
 }
 
 /// What to cancel.
@@ -114,7 +132,12 @@ pub(crate) fn run(
     match command {
         JobsCommand::List(args) => list(settings, output, args),
         JobsCommand::Show(args) if args.graph => graph::show(settings, output, args.id),
-        JobsCommand::Show(args) => show::show(settings, output, args.id),
+        JobsCommand::Show(args) if args.items => items::show(settings, args.id),
+        JobsCommand::Show(args) => {
+            let lines = if args.log { LogLines::All } else { LogLines::Last };
+            show::show(settings, output, args.id, lines)
+        }
+        JobsCommand::Watch(args) => watch::watch(settings, output, args.id),
         JobsCommand::Cancel(args) => cancel(settings, output, args),
         JobsCommand::Retry(args) => retry(settings, output, &args.ids),
     }

@@ -38,9 +38,29 @@ impl Output {
                 .map_err(|error| CliError::Output(error.into()))?,
             Format::Text => text(value),
         };
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(printed.as_bytes()).and_then(|()| stdout.flush()).map_err(CliError::Output)
+        print(&printed)
     }
+
+    /// Prints values of which more may come: each as JSON on one line, or what `text` makes of
+    /// it.
+    pub(crate) fn show_each<T: Serialize>(
+        self,
+        values: &[T],
+        text: impl Fn(&T) -> String,
+    ) -> Result<(), CliError> {
+        let line = |value: &T| match self.format {
+            Format::Json => serde_json::to_string(value).map(|json| json + "\n"),
+            Format::Text => Ok(text(value)),
+        };
+        let printed: Result<String, _> = values.iter().map(line).collect();
+        print(&printed.map_err(|error| CliError::Output(error.into()))?)
+    }
+}
+
+/// Prints at once, whether or not a terminal reads it.
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(CliError::Output)
 }
 
 /// Columns under their titles, without lines: what a person scans and a pipe cuts.

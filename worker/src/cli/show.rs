@@ -4,13 +4,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use taskcore::broker::{JobFilter, JobRecord, JobState};
+use taskcore::broker::{JobRecord, JobState};
 use taskcore::{Envelope, Failure, JobId, Source, error_chain};
 
 use super::error::CliError;
 use super::output::{Output, fields, shown};
+use super::said::{LogLines, Said};
 use super::settings::Settings;
 use super::store::Store;
+use super::timeline::Life;
 use super::times::{between, in_full};
 use crate::graph;
 use crate::view::counted;
@@ -22,13 +24,18 @@ struct Detail {
     record: JobRecord,
     /// From due to hand-out, of the latest delivery.
     wait_seconds: Option<f64>,
-    /// From hand-out to the end, or to now.
+    /// From hand-out to the end, or to now, of the latest delivery.
     run_seconds: Option<f64>,
     /// What the job carries; `None` if its bytes are no job of ours.
     call: Option<CallDetail>,
     /// Why the bytes cannot be read, and the bytes as text.
     unreadable: Option<Unreadable>,
+    /// `None` also if it is a stream.
     result: Option<Box<RawValue>>,
+    #[serde(flatten)]
+    said: Said,
+    /// `None` if the store keeps no history.
+    timeline: Option<Life>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,16 +63,26 @@ struct Unreadable {
 }
 
 /// Prints one job.
-pub(crate) fn show(settings: &Settings, output: Output, id: JobId) -> Result<(), CliError> {
-    let record = Store::with(settings, async |store| {
-        let filter = JobFilter { ids: Some(vec![id]), ..JobFilter::default() };
-        Ok(store.operate.jobs(&filter).await?.pop())
+pub(crate) fn show(
+    settings: &Settings,
+    output: Output,
+    id: JobId,
+    lines: LogLines,
+) -> Result<(), CliError> {
+    let detail = Store::with(settings, async |store| {
+        let record = store.record(id).await?.ok_or_else(|| not_stored(id))?;
+        let said = Said::by(store, &record).await?;
+        let timeline = match &store.history {
+            Some(history) => history.timeline(id).await?,
+            None => None,
+        };
+        Ok(Detail {
+            said,
+            timeline: timeline.map(Life::of),
+            ..Detail::of(record, Timestamp::now())
+        })
     })?;
-    let Some(record) = record else {
-        return Err(not_stored(id));
-    };
-    let now = Timestamp::now();
-    output.show(&Detail::of(record, now), |detail| detail.text(now))
+    output.show(&detail, |detail| detail.text(Timestamp::now(), lines))
 }
 
 /// The end of a command whose job is not there.
@@ -100,10 +117,19 @@ impl Detail {
             call,
             unreadable,
             result,
+            said: Said::default(),
+            timeline: None,
         }
     }
 
-    fn text(&self, now: Timestamp) -> String {
+    /// The fields, then what has a line for each attempt or for each line of the log.
+    fn text(&self, now: Timestamp, lines: LogLines) -> String {
+        let timeline = self.timeline.as_ref().map(|timeline| timeline.text(now));
+        let parts = [self.fields(now), timeline.unwrap_or_default(), self.said.log(lines)];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn fields(&self, now: Timestamp) -> String {
         let mut lines = self.life(now);
         if let Some(call) = &self.call {
             if self.record.waits_for > 0 {
@@ -116,6 +142,7 @@ impl Detail {
             lines.push(("unreadable", shown(error)));
             lines.push(("bytes", shown(bytes)));
         }
+        lines.extend(self.said.fields());
         if let Some(result) = &self.result {
             lines.push(("result", shown(result.get())));
         }
@@ -143,22 +170,28 @@ impl Detail {
         }
         if let Some(started) = record.started_at {
             lines.push(("started", in_full(started, now)));
-            if self.wait_seconds.is_some() {
-                lines.push(("waited", between(record.due_at, started)));
-            }
         }
         if let Some(finished) = record.finished_at {
             lines.push(("finished", in_full(finished, now)));
         }
-        if self.run_seconds.is_some()
-            && let Some(started) = record.started_at
-        {
-            lines.push(("ran", between(started, record.finished_at.unwrap_or(now))));
+        match &self.timeline {
+            Some(timeline) => lines.extend(timeline.fields()),
+            None => lines.extend(self.latest_delivery(now)),
         }
         if let Some(worker) = &record.worker {
             lines.push(("worker", shown(worker)));
         }
         lines
+    }
+
+    /// The times of the latest delivery, which alone a record has.
+    fn latest_delivery(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+        let record = &self.record;
+        let Some(started) = record.started_at else { return Vec::new() };
+        let waited = self.wait_seconds.map(|_| ("waited", between(record.due_at, started)));
+        let ended = record.finished_at.unwrap_or(now);
+        let ran = self.run_seconds.map(|_| ("ran", between(started, ended)));
+        waited.into_iter().chain(ran).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::process;
 use std::thread;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::shutdown::Shutdown;
@@ -22,7 +22,10 @@ impl Signals {
     /// Starts to listen. When this returns, no signal ends the process any more.
     pub(crate) fn pass_to(shutdown: Shutdown) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().build()?;
-        let mut source = Source::install(&runtime)?;
+        let mut source = {
+            let _inside = runtime.enter();
+            Source::install()?
+        };
         let listening = CancellationToken::new();
         let over = listening.clone();
         let listen = move || {
@@ -47,23 +50,25 @@ async fn pass(source: &mut Source, shutdown: &Shutdown) {
     process::exit(1);
 }
 
+/// Where signals come from.
 #[cfg(unix)]
 #[derive(Debug)]
-struct Source {
+pub(crate) struct Source {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Source {
-    fn install(runtime: &Runtime) -> io::Result<Self> {
+    /// Inside of a runtime. When this returns, no signal ends the process any more.
+    pub(crate) fn install() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let _inside = runtime.enter();
         let terminate = signal(SignalKind::terminate())?;
         Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// Waits for a signal and names it. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -71,20 +76,22 @@ impl Source {
     }
 }
 
+/// Where signals come from.
 #[cfg(windows)]
 #[derive(Debug)]
-struct Source {
+pub(crate) struct Source {
     ctrl_c: tokio::signal::windows::CtrlC,
 }
 
 #[cfg(windows)]
 impl Source {
-    fn install(runtime: &Runtime) -> io::Result<Self> {
-        let _inside = runtime.enter();
+    /// Inside of a runtime. When this returns, no signal ends the process any more.
+    pub(crate) fn install() -> io::Result<Self> {
         Ok(Self { ctrl_c: tokio::signal::windows::ctrl_c()? })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// Waits for a signal and names it. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> &'static str {
         self.ctrl_c.recv().await;
         "Ctrl-C"
     }

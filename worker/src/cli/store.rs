@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use taskcore::broker::{Broker, BrokerError, Connection, Operate, Schedules};
+use taskcore::JobId;
+use taskcore::broker::{
+    Broker, BrokerError, Connection, History, JobFilter, JobRecord, Operate, Reports, Schedules,
+};
 use taskcore::error_chain;
 use tokio::runtime::Builder;
 
@@ -15,6 +18,10 @@ pub(crate) struct Store {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) operate: Arc<dyn Operate>,
     schedules: Option<Arc<dyn Schedules>>,
+    /// What jobs say; `None` if the store keeps nothing of it.
+    pub(crate) reports: Option<Arc<dyn Reports>>,
+    /// What happened; `None` if the store keeps nothing of it.
+    pub(crate) history: Option<Arc<dyn History>>,
 }
 
 impl Store {
@@ -49,12 +56,51 @@ impl Store {
             operation: "listing and changing stored jobs",
         };
         let operate = connection.operate.ok_or(unsupported)?;
-        Ok(Self { operate, schedules: connection.schedules, broker })
+        let Connection { schedules, reports, history, .. } = connection;
+        Ok(Self { operate, schedules, reports, history, broker })
+    }
+
+    /// All that it knows of one job.
+    pub(crate) async fn record(&self, id: JobId) -> Result<Option<JobRecord>, BrokerError> {
+        let filter = JobFilter { ids: Some(vec![id]), ..JobFilter::default() };
+        Ok(self.operate.jobs(&filter).await?.pop())
     }
 
     /// Its schedules.
     pub(crate) fn schedules(&self) -> Result<&Arc<dyn Schedules>, BrokerError> {
         let (broker, operation) = (self.broker.name(), "schedules");
         self.schedules.as_ref().ok_or(BrokerError::Unsupported { broker, operation })
+    }
+
+    /// What jobs say.
+    pub(crate) fn reports(&self) -> Result<&Arc<dyn Reports>, CliError> {
+        let (broker, what) = (self.broker.name(), "record of what jobs say");
+        self.reports.as_ref().ok_or(CliError::NotKept { broker, what })
+    }
+
+    /// What happened.
+    pub(crate) fn history(&self) -> Result<&Arc<dyn History>, CliError> {
+        let (broker, what) = (self.broker.name(), "history");
+        self.history.as_ref().ok_or(CliError::NotKept { broker, what })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use taskbroker_memory::MemoryBroker;
+
+    use super::*;
+
+    #[test]
+    fn what_a_store_does_not_keep_is_named_with_the_remedy() {
+        let connection = MemoryBroker::new().connection();
+        let store = Store::of(Connection { reports: None, history: None, ..connection }).unwrap();
+        for (error, what) in [
+            (store.history().unwrap_err(), "memory keeps no history"),
+            (store.reports().unwrap_err(), "memory keeps no record of what jobs say"),
+        ] {
+            let text = error.to_string();
+            assert!(text.starts_with(what) && text.contains("sqlite://"), "{text}");
+        }
     }
 }

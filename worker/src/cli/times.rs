@@ -51,6 +51,11 @@ pub(crate) fn in_short(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// The moment in the local zone, to the millisecond: for a column of what happens.
+pub(crate) fn to_the_millisecond(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.3f").to_string()
+}
+
 /// `3m ago`, or `in 3m`.
 pub(crate) fn distance(at: Timestamp, now: Timestamp) -> String {
     if at > now { format!("in {}", between(now, at)) } else { format!("{} ago", between(at, now)) }
@@ -62,7 +67,7 @@ pub(crate) fn between(from: Timestamp, to: Timestamp) -> String {
 }
 
 /// A span to two units: what people read, not what they compute with.
-fn rounded(span: Duration) -> String {
+pub(crate) fn rounded(span: Duration) -> String {
     let span = match span.as_secs() {
         0 => Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
         1..60 => {
