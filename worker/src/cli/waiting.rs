@@ -31,6 +31,7 @@ impl Waiting {
             _ = self.signals.next() => Ok(None),
             answer = question => match answer {
                 Ok(answer) => Ok(Some(answer?)),
+                // Nobody aborts it.
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
         }

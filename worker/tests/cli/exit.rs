@@ -12,6 +12,9 @@ fn wrong_usage_ends_with_2() {
         &["jobs", "list", "--since", "yesterday"],
         &["jobs", "show", "seven"],
         &["queues", "purge", "mail", "--all"],
+        &["events", "--no-follow"],
+        &["events", "--from-oldest", "--after", "3"],
+        &["events", "--kind", "jumped"],
         &[],
     ] {
         system.refused(2, args);

@@ -14,7 +14,10 @@ fn help_says_what_every_command_does() {
         &["jobs", "-h"],
         &["jobs", "list", "-h"],
         &["jobs", "show", "-h"],
+        &["jobs", "watch", "-h"],
         &["jobs", "cancel", "-h"],
+        &["events", "-h"],
+        &["stats", "-h"],
         &["replay", "-h"],
         &["doctor", "-h"],
     ] {

@@ -1,6 +1,7 @@
 //! The command line, as processes on a SQLite file of their own.
 
 mod config;
+mod events;
 mod exit;
 mod graph;
 mod health;
@@ -9,5 +10,8 @@ mod logs;
 mod operate;
 mod run;
 mod schedules;
+mod show;
+mod stats;
 mod support;
 mod tasks;
+mod watch;

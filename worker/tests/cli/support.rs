@@ -1,6 +1,6 @@
 //! A folder with a store, the two programs that work on it, and a client beside them.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -171,18 +171,12 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        signal(&self.child, name);
     }
 
     /// Waits for its end and gives its exit code.
     pub(crate) fn exit_code(mut self) -> Option<i32> {
-        let mut code = None;
-        until(|| {
-            code = self.child.try_wait().unwrap();
-            code.is_some()
-        });
-        code.unwrap().code()
+        code_of(&mut self.child)
     }
 }
 
@@ -192,6 +186,73 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A command that runs beside the test, with its output read line by line. Killed when dropped.
+pub(crate) struct Printing {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Printing {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = channel();
+        let printed = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            for line in printed.map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Waits for the next line.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(LIMIT).expect("it printed no further line")
+    }
+
+    /// The next line, if there is one by now.
+    pub(crate) fn line_if_any(&self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// Waits for its end; gives its exit code, the lines that were left, and its errors.
+    pub(crate) fn end(mut self) -> (Option<i32>, Vec<String>, String) {
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        let code = code_of(&mut self.child);
+        (code, self.lines.iter().collect(), errors)
+    }
+}
+
+impl Drop for Printing {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+}
+
+fn code_of(child: &mut Child) -> Option<i32> {
+    let mut code = None;
+    until(|| {
+        code = child.try_wait().unwrap();
+        code.is_some()
+    });
+    code.unwrap().code()
 }
 
 /// Waits until another process has made it so.
