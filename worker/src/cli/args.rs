@@ -80,7 +80,7 @@ pub(crate) enum Command {
     Schedules(SchedulesCommand),
     /// Print what happens to jobs, an event on a line, until stopped (Ctrl-C)
     Events(EventsArgs),
-    /// Show how many jobs of each task were stored, ended and failed, and the times that they took
+    /// Show what became of the jobs of each task, and the times that they took
     Stats(StatsArgs),
     /// Run failed jobs again, in order of creation, each once
     Replay(ReplayArgs),

@@ -67,10 +67,7 @@ impl Said {
         }
         let mut text = match left_out {
             0 => "log\n".to_owned(),
-            left_out => {
-                let before = counted(left_out as u64, "line");
-                format!("log, after {before} that --log shows\n")
-            }
+            _ => format!("log: the last {LAST} of {all} lines; --log shows all\n"),
         };
         for line in &self.log[left_out..] {
             let (at, attempt) = (in_short(line.at), line.attempt);

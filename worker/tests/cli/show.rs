@@ -22,7 +22,7 @@ fn progress_and_the_last_lines_of_the_log_are_shown() {
     let text = shown(&system, id, &[]);
     let progress = "progress   [####################] 100 % (25 of 25): at the\\u{1b}[2J top\n";
     assert!(text.contains(progress), "{text}");
-    assert!(text.contains("\nlog, after 5 lines that --log shows\n"), "{text}");
+    assert!(text.contains("\nlog: the last 20 of 25 lines; --log shows all\n"), "{text}");
     let steps = |text: &str| text.lines().filter(|line| line.contains("  step ")).count();
     assert_eq!(steps(&text), 20);
     assert!(text.ends_with("  attempt 1  step 25\n"), "{text}");
