@@ -6,7 +6,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use serde::Serialize;
-use taskcore::broker::{JobRecord, JobState, Outcome, Progress, ProgressNow};
+use taskcore::broker::{
+    Event, EventId, EventKind, Events, JobRecord, JobState, Outcome, Progress, ProgressNow,
+};
 use taskcore::{Failure, JobId};
 
 use super::error::CliError;
@@ -39,6 +41,9 @@ enum Screen {
 /// One question waits this long, so that a change of the state alone is seen soon.
 const WAIT: Duration = Duration::from_secs(1);
 
+/// Events in one answer.
+const PAGE: u32 = 1_000;
+
 /// How often the bar shows that it is alive.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -62,10 +67,15 @@ async fn follow(
 ) -> Result<(Now, Option<String>), CliError> {
     let reports = store.reports()?;
     let mut waiting = Waiting::begin()?;
-    let (mut version, mut shown_state) = (None, None);
+    let since = match &store.history {
+        Some(history) => Some(history.events(None, PAGE, Duration::ZERO).await?.next),
+        None => None,
+    };
+    let mut seen: Option<(u64, Now)> = None;
     loop {
         // The first answer comes at once, the others when there is news.
-        let wait = if shown_state.is_none() { Duration::ZERO } else { WAIT };
+        let version = seen.as_ref().map(|(version, _)| *version);
+        let wait = if version.is_none() { Duration::ZERO } else { WAIT };
         let reports = reports.clone();
         let question = async move { reports.progress(id, version, wait).await };
         let Some(ProgressNow { progress, version: newest, state }) =
@@ -74,16 +84,18 @@ async fn follow(
             let text = format!("stopped before job {id} ended; it goes on");
             return Err(CliError::Unsuccessful(text));
         };
-        let Some(state) = state else {
-            return Err(if shown_state.is_none() { show::not_stored(id) } else { not_kept(id) });
-        };
-        if state.is_final() {
-            return end(store, id, progress).await;
+        match (state, seen) {
+            (Some(state), _) if state.is_final() => return end(store, id, progress).await,
+            (Some(state), before) => {
+                let now = Now { job: id, state, progress, failure: None };
+                if before.is_none_or(|(version, old)| version != newest || old.state != state) {
+                    screen.show(&now)?;
+                }
+                seen = Some((newest, now));
+            }
+            (None, None) => return Err(show::not_stored(id)),
+            (None, Some((_, last))) => return end_by_events(store, since, last).await,
         }
-        if shown_state != Some(state) || version != Some(newest) {
-            screen.show(Now { job: id, state, progress, failure: None })?;
-        }
-        (version, shown_state) = (Some(newest), Some(state));
     }
 }
 
@@ -100,8 +112,31 @@ async fn end(
     Ok((now, outcome.error().map(|error| shown(&error.to_string()))))
 }
 
+/// How a job ended that is deleted at its end, as after `ignore_result`: what happened since the
+/// watch began tells whether it is done.
+async fn end_by_events(
+    store: &Store,
+    since: Option<EventId>,
+    last: Now,
+) -> Result<(Now, Option<String>), CliError> {
+    let (Some(history), Some(mut since)) = (&store.history, since) else {
+        return Err(not_kept(last.job));
+    };
+    loop {
+        let Events { events, next, .. } = history.events(Some(since), PAGE, Duration::ZERO).await?;
+        let is_done = |event: &Event| event.job == last.job && event.kind == EventKind::Done;
+        if events.iter().any(is_done) {
+            return Ok((Now { state: JobState::Done, ..last }, None));
+        }
+        if events.is_empty() {
+            return Err(not_kept(last.job));
+        }
+        since = next;
+    }
+}
+
 fn not_kept(id: JobId) -> CliError {
-    CliError::Unsuccessful(format!("job {id} has ended, and nothing is kept of how"))
+    CliError::Unsuccessful(format!("job {id} is not done, or was deleted: nothing is kept of it"))
 }
 
 impl Screen {
@@ -117,9 +152,9 @@ impl Screen {
         Self::Bar(bar)
     }
 
-    fn show(&self, now: Now) -> Result<(), CliError> {
+    fn show(&self, now: &Now) -> Result<(), CliError> {
         match self {
-            Self::Lines(output) => output.show_each(&[now], Now::text),
+            Self::Lines(output) => output.show_each(&[now], |now| now.text()),
             Self::Bar(bar) => {
                 bar.set_message(now.described());
                 Ok(())

@@ -59,6 +59,34 @@ fn a_watched_job_that_fails_ends_the_watch_with_1_and_its_error() {
     assert_eq!(failed["failure"]["message"], "too\u{1b}[2J steep");
 }
 
+#[test]
+fn a_watched_job_that_is_deleted_at_its_end_is_done_all_the_same() {
+    let system = System::with_store();
+    let call = halve(system.path("end")).ignore_result();
+    let id = system.client(async |client| call.delay_on(client).await.unwrap().id());
+    let _worker = Running::start(system.worker().arg("run"));
+    let watching = Printing::start(system.hereafter().args(["jobs", "watch", &id.to_string()]));
+    line_with(&watching, "half");
+    end(&system, "");
+    let (code, lines, errors) = watching.end();
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(lines.last().unwrap().contains("  done  "), "{lines:?}");
+    system.refused(1, &["jobs", "show", &id.to_string()]);
+}
+
+#[test]
+fn a_watched_job_that_somebody_deletes_is_said_to_be_gone() {
+    let system = System::with_store();
+    let call = halve(system.path("end"));
+    let id = system.client(async |client| call.delay_on(client).await.unwrap().id());
+    let watching = Printing::start(system.hereafter().args(["jobs", "watch", &id.to_string()]));
+    line_with(&watching, "ready");
+    system.text(&["queues", "purge", "--all", "--yes"]);
+    let (code, _, errors) = watching.end();
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("nothing is kept of it"), "{errors}");
+}
+
 #[cfg(unix)]
 #[test]
 fn who_stops_watching_is_told_that_the_job_goes_on() {
