@@ -78,6 +78,9 @@ const PROMOTE_AT_ONCE: i64 = 10_000;
 /// How often a claim goes on behind jobs that had expired, before it answers.
 const ROUNDS: usize = 8;
 
+/// Bounds how many expired jobs a claim ends at once.
+const MAX_MARGIN: usize = 10_000;
+
 /// The head of one queue.
 struct Head<'a> {
     claim: &'a Claim,
@@ -93,12 +96,17 @@ impl Head<'_> {
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), sqlx::Error> {
         let full = deliveries.len() + wanted;
+        // How many expired ones it looks beyond: many may have expired together.
+        let mut margin = 0;
         for _ in 0..ROUNDS {
             let asked = full - deliveries.len();
             if asked == 0 {
                 break;
             }
-            let rows = self.look(session, asked).await?;
+            let mut rows = self.look(session, asked + margin).await?;
+            let is_all = rows.len() < asked + margin;
+            margin = (4 * margin + 16).min(MAX_MARGIN);
+            cut(&mut rows, asked, session.now_ms)?;
             let Some(last) = rows.last() else { break };
             let expired = self.expire(session, &rows).await?;
             self.lease(session, &rows, last, &expired).await?;
@@ -109,7 +117,7 @@ impl Head<'_> {
                     deliveries.push(self.hand_out(session, row).await?);
                 }
             }
-            if rows.len() < asked {
+            if is_all {
                 break;
             }
         }
@@ -188,6 +196,19 @@ impl Head<'_> {
             .with(row::integer(last, "due_at")?)
             .with(row::integer(last, "seq")?))
     }
+}
+
+/// Drops what comes after so many jobs that have not expired.
+fn cut(rows: &mut Vec<SqliteRow>, max: usize, now_ms: i64) -> Result<(), sqlx::Error> {
+    let mut live = 0;
+    for place in 0..rows.len() {
+        live += usize::from(!is_expired(&rows[place], now_ms)?);
+        if live > max {
+            rows.truncate(place);
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn is_expired(row: &SqliteRow, now_ms: i64) -> Result<bool, sqlx::Error> {
