@@ -57,7 +57,7 @@ async fn a_call_that_fails_is_no_event_and_in_no_sum() {
          BEGIN SELECT raise(ABORT, 'no'); END";
     run(&mut raw, refuse).await;
     let new = NewJob { task: "other".into(), ..job() };
-    broker.enqueue(&[new.clone()]).await.unwrap_err();
+    broker.enqueue(std::slice::from_ref(&new)).await.unwrap_err();
     run(&mut raw, "DROP TRIGGER refuse").await;
     assert_eq!(events(&broker, 0, 9).await.events.len(), 1);
     assert_eq!(broker.stats().await.unwrap().len(), 1);

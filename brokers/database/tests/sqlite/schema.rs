@@ -149,7 +149,7 @@ async fn jobs_in_every_state_go_on_after_an_upgrade_from_version_5() {
     for (seq, place) in (1..).zip(places) {
         let row = format!(
             "INSERT INTO hereafter_job (id, queue, task, priority, created_at, due_at, envelope)
-             VALUES (zeroblob(15) || unhex('0{seq}'), 'default', 'task', 0, 0, 0, x'00')"
+             VALUES (unhex('{seq:032x}'), 'default', 'task', 0, 0, 0, x'00')"
         );
         run(&mut raw, &row).await;
         run(&mut raw, place).await;
