@@ -23,15 +23,18 @@ pub(super) struct Claim {
     max: usize,
     lease: Duration,
     worker: String,
+    /// Whether a scheduled job was due a moment ago.
+    is_due: bool,
 }
 
 impl Claim {
-    pub(super) fn of(request: &Reserve) -> Self {
+    pub(super) fn of(request: &Reserve, is_due: bool) -> Self {
         Self {
             queues: request.queues.clone(),
             max: request.max.get() as usize,
             lease: request.lease,
             worker: request.worker.clone(),
+            is_due,
         }
     }
 }
@@ -44,7 +47,9 @@ impl Write for Claim {
     type Answer = Vec<Delivery>;
 
     async fn apply(&mut self, session: &mut Session) -> Result<Vec<Delivery>, sqlx::Error> {
-        promote(session, PROMOTE_AT_ONCE).await?;
+        if self.is_due {
+            promote(session, PROMOTE_AT_ONCE).await?;
+        }
         let mut deliveries = Vec::new();
         for share in &self.queues {
             let left = self.max - deliveries.len();
