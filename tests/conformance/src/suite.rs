@@ -177,6 +177,7 @@ macro_rules! __cases {
                     the_timeline_tells_deliveries_that_were_given_back
                     the_timeline_tells_deliveries_that_were_lost
                     the_timeline_tells_a_cancel
+                    the_timeline_tells_a_cancel_of_inputs
                     the_timeline_of_an_expired_job_has_no_attempts
                     the_timeline_of_a_continued_job_ends_with_what_continues_it
                     a_replay_adds_to_the_timeline
@@ -554,6 +555,7 @@ macro_rules! __cases {
                     sums_count_attempts_that_failed_and_leases_that_were_lost
                     sums_count_a_replayed_job_again
                     sums_count_jobs_that_end_because_of_others
+                    sums_count_jobs_that_nobody_named
                     sums_count_runs_that_came_to_a_verdict
                     sums_tell_how_long_jobs_ran
                     sums_tell_how_long_jobs_waited

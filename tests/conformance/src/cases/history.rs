@@ -11,6 +11,7 @@ use taskcore::broker::{
 use crate::harness::Harness;
 use crate::lab::*;
 use crate::past::*;
+use crate::waiting::*;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -161,6 +162,20 @@ pub async fn the_timeline_tells_a_cancel(harness: &dyn Harness, batch: usize) {
         assert_eq!(timeline.state, JobState::Cancelled);
         assert!(timeline.attempts.iter().all(|one| one.ended_at == timeline.finished_at));
     }
+}
+
+/// By the cancel of a job that they were made for.
+pub async fn the_timeline_tells_a_cancel_of_inputs(harness: &dyn Harness, batch: usize) {
+    let Some(lab) = Lab::with_history(harness).await else { return };
+    if !lab.broker().capabilities().results {
+        return;
+    }
+    let inputs = jobs_of(&lab.leased(batch).await);
+    let jobs: Vec<_> = inputs.iter().map(|input| waiting([owns(*input)])).collect();
+    lab.store(&jobs).await;
+    lab.cancel(&ids_of(&jobs)).await;
+    lab.assert_attempts(&inputs, &[(1, Some(AttemptEnd::Cancelled))]).await;
+    lab.assert_attempts(&ids_of(&jobs), &[]).await;
 }
 
 /// It never began.
