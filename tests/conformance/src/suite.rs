@@ -65,6 +65,8 @@ macro_rules! __cases {
                     jobs_stored_while_others_are_reserved_are_all_done_once
                     the_last_inputs_that_end_at_the_same_time_release_once
                     a_job_that_is_stored_while_its_input_ends_can_run
+                    readers_of_a_stream_that_is_being_made_get_all_of_it
+                    of_pulls_at_the_same_time_the_highest_counts
                 ]
                 batched []
             }
@@ -180,6 +182,7 @@ macro_rules! __cases {
                     the_timeline_tells_a_cancel_of_inputs
                     the_timeline_of_an_expired_job_has_no_attempts
                     the_timeline_of_a_continued_job_ends_with_what_continues_it
+                    the_timeline_tells_a_continuation_that_failed_at_once
                     a_replay_adds_to_the_timeline
                     a_timeline_is_kept_as_long_as_the_job
                 ]

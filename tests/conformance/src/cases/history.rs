@@ -217,6 +217,22 @@ pub async fn the_timeline_of_a_continued_job_ends_with_what_continues_it(
     }
 }
 
+/// The verdict was that it goes on; that it cannot is the job's failure.
+pub async fn the_timeline_tells_a_continuation_that_failed_at_once(
+    harness: &dyn Harness,
+    batch: usize,
+) {
+    let Some(lab) = Lab::with_history(harness).await else { return };
+    if !lab.broker().capabilities().results {
+        return;
+    }
+    let deliveries = lab.leased(batch).await;
+    let ids = jobs_of(&deliveries);
+    lab.settle_each(&deliveries, &each_by_id(&ids)).await;
+    lab.assert_attempts(&ids, &[(1, Some(AttemptEnd::Continued))]).await;
+    lab.assert_all(&ids, JobState::Failed).await;
+}
+
 /// What was before is not forgotten.
 pub async fn a_replay_adds_to_the_timeline(harness: &dyn Harness, batch: usize) {
     let Some(lab) = Lab::with_history(harness).await else { return };
