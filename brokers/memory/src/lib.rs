@@ -17,9 +17,10 @@
 //! ```
 //!
 //! Read it in this order: `job` (what is stored), `index` (where each job is found), `state`
-//! (the state machine: plain functions of a state and a time), `inputs` (jobs that wait for
-//! others), `continued` (jobs that go on as others), `unique` (keys), `schedules`, `upkeep`, `past`
-//! (what happened), `said` (what jobs say), `store` (lock, clock and bells around it), and `broker`.
+//! (the state machine: plain functions of a state and a time), `settle` (verdicts), `inputs`
+//! (jobs that wait for others), `continued` (jobs that go on as others), `unique` (keys),
+//! `schedules`, `upkeep`, `past` (what happened), `said` (what jobs say), `store` (lock, clock and
+//! bells around it), and `broker`.
 
 mod broker;
 mod cancel;
@@ -38,6 +39,7 @@ mod reports;
 mod results;
 mod said;
 mod schedules;
+mod settle;
 mod signal;
 mod state;
 mod store;

@@ -7,6 +7,9 @@ use taskcore::Clock;
 use crate::signal::Signal;
 use crate::state::State;
 
+/// A number that changes whenever a bell is to ring.
+type Change = fn(&State) -> i64;
+
 /// What all connections to one store share.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -48,18 +51,7 @@ impl Store {
     /// changed.
     pub(crate) fn step<T>(&self, step: impl FnOnce(&mut State, i64) -> T) -> T {
         let mut state = self.lock();
-        let changes = |state: &State| {
-            let ends = state.ended.next();
-            [
-                state.work(),
-                ends,
-                state.cancelled.next(),
-                state.timetable.changes,
-                state.past.last() as i64,
-                state.reports + ends,
-                state.pulls,
-            ]
-        };
+        let changes = |state: &State| self.bells().map(|(_, change)| change(state));
         let before = changes(&state);
         // Read under the lock, so that times in the store never run backwards.
         let now_ms = self.clock.now_ms();
@@ -67,21 +59,25 @@ impl Store {
         state.pass_ends_on(now_ms);
         let after = changes(&state);
         drop(state);
-        let bells = [
-            &self.work,
-            &self.ends,
-            &self.cancels,
-            &self.schedules,
-            &self.events,
-            &self.reports,
-            &self.pulls,
-        ];
-        for (bell, (before, after)) in bells.into_iter().zip(before.into_iter().zip(after)) {
+        for (((bell, _), before), after) in self.bells().into_iter().zip(before).zip(after) {
             if before != after {
                 bell.ring();
             }
         }
         answer
+    }
+
+    /// Each bell, and what has changed when it rings.
+    fn bells(&self) -> [(&Signal, Change); 7] {
+        [
+            (&self.work, State::work),
+            (&self.ends, |state| state.ended.next()),
+            (&self.cancels, |state| state.cancelled.next()),
+            (&self.schedules, |state| state.timetable.changes),
+            (&self.events, |state| state.past.last() as i64),
+            (&self.reports, |state| state.reports + state.ended.next()),
+            (&self.pulls, |state| state.pulls),
+        ]
     }
 
     /// A poisoned lock means a bug in a step of ours, which panicked in its caller already;

@@ -33,7 +33,7 @@ use crate::queue::QueueName;
 ///
 /// - **Expiry.** A job that has a time to expire and waits beyond it is not handed out and ends
 ///   as expired, as long as it has not started. A failed attempt and a lost lease count as
-///   starts, a release does not. A job under a lease never expires.
+///   starts, a release and a snooze do not. A job under a lease never expires.
 /// - **Inputs.** A job that names inputs is blocked until every one of them is final; then it is
 ///   ready, or scheduled if it is not due yet, in the same atomic step that made the last one
 ///   final. An input that ends in any other way than as done, or of which nothing is known when

@@ -27,7 +27,8 @@ pub struct NewJob {
     /// When it may run.
     pub due: Due,
     /// It ends as expired if it did not start within this span. A failed attempt
-    /// and a lost lease count as starts, a release does not. A job under a lease never expires.
+    /// and a lost lease count as starts, a release and a snooze do not. A job under a lease never
+    /// expires.
     pub expires_in: Option<Duration>,
     /// The jobs that it waits for, each once; empty for most. Those of the same batch come
     /// before it.

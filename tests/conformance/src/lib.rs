@@ -19,7 +19,8 @@
 //! impl Memory {
 //!     fn new() -> Self {
 //!         let clock = Clock::system();
-//!         Self { clock: clock.clone(), store: MemoryBroker::with_clock(clock).keeping_events(100) }
+//!         let store = MemoryBroker::with_clock(clock.clone()).keeping_events(100);
+//!         Self { clock, store }
 //!     }
 //! }
 //!

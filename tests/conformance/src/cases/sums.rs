@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use futures::future::join_all;
 use taskcore::broker::{Due, Maintain, NewJob, Settled, TaskStats, Verdict};
 
 use crate::harness::Harness;
@@ -149,6 +150,44 @@ pub async fn sums_count_jobs_that_end_because_of_others(harness: &dyn Harness, b
     assert_eq!(counts(&lab).await, expected);
 }
 
+/// By whatever way a job comes in or goes out.
+pub async fn sums_count_jobs_that_nobody_named(harness: &dyn Harness, batch: usize) {
+    let Some(lab) = Lab::with_history(harness).await else { return };
+    let count = batch as u64;
+    let mut expected = TaskStats { task: "suite::plain".to_owned(), ..TaskStats::default() };
+    if lab.fire(&plain_jobs(batch)).await {
+        expected.stored += count;
+        assert_eq!(counts(&lab).await, expected, "a tick");
+    }
+    if lab.broker().capabilities().unique {
+        lab.store_holding(&keys(batch)).await;
+        let replacing: Vec<_> = keys(batch).iter().map(|key| replacing(key)).collect();
+        lab.store(&replacing).await;
+        expected.stored += 2 * count;
+        expected.cancelled += count;
+        assert_eq!(counts(&lab).await, expected, "replaced");
+    }
+    if lab.broker().capabilities().results {
+        lab.store_after_each(&ids_of(&plain_jobs(batch))).await;
+        expected.stored += count;
+        expected.failed += count;
+        assert_eq!(counts(&lab).await, expected, "an unknown input");
+        let inputs = lab.stored(batch).await;
+        lab.store_after_each(&inputs).await;
+        lab.purge(&inputs).await;
+        expected.stored += 2 * count;
+        expected.failed += count;
+        assert_eq!(counts(&lab).await, expected, "a deleted input");
+        let inputs = lab.stored(batch).await;
+        lab.store_after_each(&inputs).await;
+        lab.cancel(&inputs).await;
+        expected.stored += 2 * count;
+        expected.failed += count;
+        expected.cancelled += count;
+        assert_eq!(counts(&lab).await, expected, "a cancelled input");
+    }
+}
+
 /// What came to an end of its own.
 pub async fn sums_count_runs_that_came_to_a_verdict(harness: &dyn Harness, batch: usize) {
     let Some(lab) = Lab::with_history(harness).await else { return };
@@ -238,6 +277,25 @@ pub async fn the_wait_for_inputs_counts_as_a_wait(harness: &dyn Harness, batch: 
     assert!((lab.ticks(1)..lab.ticks(2)).contains(&sums.longest_wait), "{sums:?}");
     let all = lab.ticks(1) * u32::try_from(batch).unwrap();
     assert!(sums.wait_time - before.wait_time >= all);
+}
+
+/// No count is lost between two who add to it.
+pub async fn sums_of_jobs_that_end_at_the_same_time_are_right(harness: &dyn Harness) {
+    let Some(lab) = Lab::with_history(harness).await else { return };
+    lab.stored(40).await;
+    let mut labs = Vec::new();
+    for _ in 0..4 {
+        labs.push(lab.second().await);
+    }
+    join_all(labs.iter().map(async |lab| {
+        for _ in 0..10 {
+            let deliveries = lab.reserve(1).await;
+            lab.apply(&deliveries, &done()).await;
+        }
+    }))
+    .await;
+    let sums = lab.sums().await;
+    assert_eq!((sums.stored, sums.done, sums.runs), (40, 40, 40));
 }
 
 /// They are of all time.

@@ -114,7 +114,8 @@ impl Reports for Mutant {
             let notes = self.notes();
             for ((job, _), demand) in known.iter().zip(&mut demands) {
                 if let (Some(demand), Some(until)) = (demand, notes.said.pulled.get(job)) {
-                    demand.until = *until;
+                    let known = if self.has(Defect::PullsWhatIsFinal) { demand.until } else { 0 };
+                    demand.until = known.max(*until);
                 }
             }
         }
