@@ -7,6 +7,7 @@ use futures::stream::{self, Stream, StreamExt};
 use hereafter::prelude::*;
 use ignore::WalkBuilder;
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 
 /// A line that has the text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -22,15 +23,15 @@ pub(crate) struct Hit {
 /// Looks for a text in the files below a folder, one after the other. A file that is no UTF-8 has
 /// no hits.
 #[register_task]
-pub(crate) fn search(cx: Context, folder: PathBuf, text: String) -> impl Stream<Item = Hit> {
-    let files = files_below(&folder);
+pub(crate) async fn search(cx: Context, folder: PathBuf, text: String) -> impl Stream<Item = Hit> {
+    let files = spawn_blocking(move || files_below(&folder)).await.unwrap_or_default();
     let total = files.len() as u64;
     stream::iter(files.into_iter().zip(1..))
         .then(move |(path, done)| {
             let (cx, text) = (cx.clone(), text.clone());
             async move {
                 cx.message(path.display().to_string());
-                let hits = tokio::task::spawn_blocking(move || hits_in(&path, &text)).await;
+                let hits = spawn_blocking(move || hits_in(&path, &text)).await;
                 cx.progress(done, total);
                 stream::iter(hits.unwrap_or_default())
             }
