@@ -22,11 +22,12 @@ pub(crate) struct HandOut {
 }
 
 impl Lease {
+    /// The job, the hand-out, the row and the number: both ends are what older programs made.
     pub(crate) fn receipt(self, hand_out: HandOut) -> Receipt {
         let mut bytes = Vec::with_capacity(LENGTH);
         bytes.extend_from_slice(self.job.as_bytes());
         let HandOut { task, started_ms, waited_ms } = hand_out;
-        for number in [self.seq, self.token, task, started_ms, waited_ms] {
+        for number in [task, started_ms, waited_ms, self.seq, self.token] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         Receipt::new(bytes)
@@ -38,7 +39,8 @@ impl Lease {
         if ![LENGTH, OLDER_LENGTH].contains(&bytes.len()) {
             return None;
         }
-        let (job, numbers) = bytes.split_first_chunk()?;
+        let (job, rest) = bytes.split_first_chunk()?;
+        let (_, numbers) = rest.split_last_chunk::<16>()?;
         let [seq, token] = numbers_of(numbers)?;
         Some(Self { job: JobId::from_bytes(*job), seq, token })
     }
@@ -47,8 +49,8 @@ impl Lease {
 impl HandOut {
     /// `None` for a receipt of an older program as well.
     pub(crate) fn of(receipt: &Receipt) -> Option<Self> {
-        let (_, numbers) = receipt.as_slice().split_at_checked(OLDER_LENGTH)?;
-        let [task, started_ms, waited_ms] = numbers_of(numbers)?;
+        let bytes = Some(receipt.as_slice()).filter(|bytes| bytes.len() == LENGTH)?;
+        let [task, started_ms, waited_ms] = numbers_of(bytes.get(16..)?)?;
         Some(Self { task, started_ms, waited_ms })
     }
 }
@@ -85,7 +87,8 @@ mod tests {
     fn a_receipt_of_an_older_program_is_a_lease_without_a_hand_out() {
         let lease = Lease { job: JobId::new(), seq: 7, token: -9 };
         let receipt = lease.receipt(HandOut { task: 3, started_ms: 4, waited_ms: 5 });
-        let older = Receipt::new(receipt.as_slice()[..32].to_vec());
+        let (job, numbers) = (&receipt.as_slice()[..16], &receipt.as_slice()[40..]);
+        let older = Receipt::new([job, numbers].concat());
         assert_eq!(Lease::of(&older), Some(lease));
         assert_eq!(HandOut::of(&older), None);
     }

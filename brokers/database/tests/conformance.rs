@@ -10,6 +10,9 @@ use taskcore::Clock;
 use taskcore::broker::Connection;
 use tempfile::TempDir;
 
+/// Few enough for a case to overflow.
+const EVENTS: u32 = 100;
+
 /// A file in a folder of its own. Each connection opens it anew, as another process would.
 struct File {
     clock: Clock,
@@ -26,7 +29,7 @@ impl File {
 impl Harness for File {
     async fn connect(&self) -> Connection {
         let path = self.folder.path().join("tasks.db");
-        let options = SqliteOptions::file(path).clock(self.clock.clone());
+        let options = SqliteOptions::file(path).clock(self.clock.clone()).events(EVENTS);
         SqliteBroker::open(options).await.unwrap().connection()
     }
 
@@ -36,6 +39,10 @@ impl Harness for File {
 
     async fn elapse(&self, span: Duration) {
         self.clock.advance(span);
+    }
+
+    fn events_kept(&self) -> u64 {
+        EVENTS.into()
     }
 }
 
@@ -48,7 +55,7 @@ struct Memory {
 impl Memory {
     async fn new() -> Self {
         let clock = Clock::system();
-        let options = SqliteOptions::memory().clock(clock.clone());
+        let options = SqliteOptions::memory().clock(clock.clone()).events(EVENTS);
         Self { clock, store: SqliteBroker::open(options).await.unwrap() }
     }
 }
@@ -65,6 +72,10 @@ impl Harness for Memory {
 
     async fn elapse(&self, span: Duration) {
         self.clock.advance(span);
+    }
+
+    fn events_kept(&self) -> u64 {
+        EVENTS.into()
     }
 }
 

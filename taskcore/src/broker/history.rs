@@ -109,7 +109,7 @@ pub enum AttemptEnd {
     Failed,
     /// Verdict release or snooze.
     Released,
-    /// Verdict continued.
+    /// Verdict continued, even if the job failed at once because it would wait for itself.
     Continued,
     /// Its lease ended.
     Lost,
@@ -281,6 +281,7 @@ pub struct Events {
     pub missed: u64,
     /// The oldest first; their numbers have no gaps.
     pub events: Vec<Event>,
-    /// Where to go on: the number of the last of them.
+    /// Where to go on: the number of the last of them, or else of the last that was missed, or
+    /// else the position asked for.
     pub next: EventId,
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use taskcore::JobId;
 use taskcore::broker::{
-    Attempt, AttemptEnd, Delivery, Event, EventId, EventKind, Events, NewJob, TaskStats, Timeline,
+    Attempt, AttemptEnd, Delivery, Event, EventId, EventKind, Events, Fired, Firing, Hold, NewJob,
+    NewSchedule, Origin, ScheduleFilter, Seen, TaskStats, Template, Timeline,
 };
+use taskcore::{JobId, Payload, Priority};
 
 use crate::harness::Harness;
 use crate::lab::*;
@@ -58,6 +59,29 @@ impl<'h> Lab<'h> {
     /// Jobs that expire after a tick.
     pub(crate) fn expiring(&self, count: usize) -> Vec<NewJob> {
         jobs(count, || NewJob { expires_in: Some(self.ticks(1)), ..plain_job() })
+    }
+
+    /// Stores jobs as those of a schedule's tick, which is seen twice; `false` where there are no
+    /// schedules.
+    pub(crate) async fn fire(&self, jobs: &[NewJob]) -> bool {
+        let Some(schedules) = self.connection().schedules else { return false };
+        let template = Template {
+            task: "suite::plain".into(),
+            queue: plain_queue(),
+            priority: Priority::default(),
+            expires_in: None,
+            envelope: Payload::default(),
+        };
+        let (name, spec, origin) = ("tick".to_owned(), "seldom".to_owned(), Origin::Called);
+        let next = Some(schedules.now().await.unwrap());
+        let new = NewSchedule { name: name.clone(), spec, origin, next, template };
+        schedules.put(&[new]).await.unwrap();
+        let next = schedules.list(&ScheduleFilter::default()).await.unwrap()[0].next;
+        let seen = Seen { next, hold: Hold::Running };
+        let firing = Firing { name, seen, jobs: jobs.to_vec(), last: next, next: None };
+        assert_eq!(schedules.fire(&firing).await.unwrap(), Fired::Applied);
+        assert_eq!(schedules.fire(&firing).await.unwrap(), Fired::Stale);
+        true
     }
 
     /// The number of the latest event.

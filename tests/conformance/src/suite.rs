@@ -65,6 +65,8 @@ macro_rules! __cases {
                     jobs_stored_while_others_are_reserved_are_all_done_once
                     the_last_inputs_that_end_at_the_same_time_release_once
                     a_job_that_is_stored_while_its_input_ends_can_run
+                    readers_of_a_stream_that_is_being_made_get_all_of_it
+                    of_pulls_at_the_same_time_the_highest_counts
                 ]
                 batched []
             }
@@ -177,8 +179,10 @@ macro_rules! __cases {
                     the_timeline_tells_deliveries_that_were_given_back
                     the_timeline_tells_deliveries_that_were_lost
                     the_timeline_tells_a_cancel
+                    the_timeline_tells_a_cancel_of_inputs
                     the_timeline_of_an_expired_job_has_no_attempts
                     the_timeline_of_a_continued_job_ends_with_what_continues_it
+                    the_timeline_tells_a_continuation_that_failed_at_once
                     a_replay_adds_to_the_timeline
                     a_timeline_is_kept_as_long_as_the_job
                 ]
@@ -554,6 +558,7 @@ macro_rules! __cases {
                     sums_count_attempts_that_failed_and_leases_that_were_lost
                     sums_count_a_replayed_job_again
                     sums_count_jobs_that_end_because_of_others
+                    sums_count_jobs_that_nobody_named
                     sums_count_runs_that_came_to_a_verdict
                     sums_tell_how_long_jobs_ran
                     sums_tell_how_long_jobs_waited

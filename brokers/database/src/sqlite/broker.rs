@@ -159,7 +159,7 @@ impl Broker for SqliteBroker {
             let now_ms = clock.now_ms();
             let is_due = look.due_at.is_some_and(|due_at| due_at <= now_ms);
             if look.is_ready || is_due {
-                let deliveries = self.store.write(Claim::of(request)).await?;
+                let deliveries = self.store.write(Claim::of(request, is_due)).await?;
                 if !deliveries.is_empty() {
                     return Ok(deliveries);
                 }

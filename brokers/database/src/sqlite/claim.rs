@@ -23,15 +23,18 @@ pub(super) struct Claim {
     max: usize,
     lease: Duration,
     worker: String,
+    /// Whether a scheduled job was due a moment ago.
+    is_due: bool,
 }
 
 impl Claim {
-    pub(super) fn of(request: &Reserve) -> Self {
+    pub(super) fn of(request: &Reserve, is_due: bool) -> Self {
         Self {
             queues: request.queues.clone(),
             max: request.max.get() as usize,
             lease: request.lease,
             worker: request.worker.clone(),
+            is_due,
         }
     }
 }
@@ -44,7 +47,9 @@ impl Write for Claim {
     type Answer = Vec<Delivery>;
 
     async fn apply(&mut self, session: &mut Session) -> Result<Vec<Delivery>, sqlx::Error> {
-        promote(session, PROMOTE_AT_ONCE).await?;
+        if self.is_due {
+            promote(session, PROMOTE_AT_ONCE).await?;
+        }
         let mut deliveries = Vec::new();
         for share in &self.queues {
             let left = self.max - deliveries.len();
@@ -78,6 +83,9 @@ const PROMOTE_AT_ONCE: i64 = 10_000;
 /// How often a claim goes on behind jobs that had expired, before it answers.
 const ROUNDS: usize = 8;
 
+/// Bounds how many expired jobs a claim ends at once.
+const MAX_MARGIN: usize = 10_000;
+
 /// The head of one queue.
 struct Head<'a> {
     claim: &'a Claim,
@@ -93,12 +101,17 @@ impl Head<'_> {
         deliveries: &mut Vec<Delivery>,
     ) -> Result<(), sqlx::Error> {
         let full = deliveries.len() + wanted;
+        // How many expired ones it looks beyond: many may have expired together.
+        let mut margin = 0;
         for _ in 0..ROUNDS {
             let asked = full - deliveries.len();
             if asked == 0 {
                 break;
             }
-            let rows = self.look(session, asked).await?;
+            let mut rows = self.look(session, asked + margin).await?;
+            let is_all = rows.len() < asked + margin;
+            margin = (4 * margin + 16).min(MAX_MARGIN);
+            cut(&mut rows, asked, session.now_ms)?;
             let Some(last) = rows.last() else { break };
             let expired = self.expire(session, &rows).await?;
             self.lease(session, &rows, last, &expired).await?;
@@ -109,7 +122,7 @@ impl Head<'_> {
                     deliveries.push(self.hand_out(session, row).await?);
                 }
             }
-            if rows.len() < asked {
+            if is_all {
                 break;
             }
         }
@@ -188,6 +201,19 @@ impl Head<'_> {
             .with(row::integer(last, "due_at")?)
             .with(row::integer(last, "seq")?))
     }
+}
+
+/// Drops what comes after so many jobs that have not expired.
+fn cut(rows: &mut Vec<SqliteRow>, max: usize, now_ms: i64) -> Result<(), sqlx::Error> {
+    let mut live = 0;
+    for place in 0..rows.len() {
+        live += usize::from(!is_expired(&rows[place], now_ms)?);
+        if live > max {
+            rows.truncate(place);
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn is_expired(row: &SqliteRow, now_ms: i64) -> Result<bool, sqlx::Error> {

@@ -59,7 +59,7 @@ impl NewEvents {
         self.bytes.shrink_to(SIZE * 10_000);
         let last = row::integer(&row, "last")?;
         // In steps, so that a small transaction seldom pays for it.
-        let (kept, step) = (i64::from(self.kept), i64::from(self.kept / 16 + 1));
+        let (kept, step) = (i64::from(self.kept), i64::from(self.kept / 1024 + 1));
         if last / step != (last - count as i64) / step {
             connection.execute(sql::TRIM_EVENTS, Args::new().with(last - kept)).await?;
         }

@@ -4,6 +4,8 @@
 //!
 //! - A call that answered is on disk: write-ahead log, `synchronous=FULL`, and calls made at
 //!   the same time share one commit.
+//! - What a job says while it runs, and that it was handed out, does not wait for the disk; the
+//!   verdict does, and takes what was said before along.
 //! - Every process on the machine may open the file, enqueue, work and wait. A commit wakes
 //!   the waiting ones within milliseconds, because they watch the log file; where watching
 //!   fails they poll, at most 250 ms apart, and [`check`](taskcore::broker::Operate::check)

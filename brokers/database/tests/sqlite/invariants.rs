@@ -8,11 +8,11 @@ use rand::{RngExt, SeedableRng};
 use taskbroker_database::sqlite::SqliteBroker;
 use taskcore::broker::{
     Broker, CancelScope, Delivery, Due, Enqueued, Input, JobFilter, JobState, Keep, Maintain,
-    NewJob, OnConflict, Operate, Settlement, Unique, UniqueScope, Verdict,
+    NewJob, OnConflict, Operate, Reports, Settlement, Unique, UniqueScope, Verdict,
 };
 use taskcore::{Clock, Failure, FailureKind, JobId, Priority, QueueName};
 
-use crate::rig::{Rig, job, number, request};
+use crate::rig::{Rig, job, number, report, request};
 
 /// A world in which anything happens, by a seed.
 struct World {
@@ -27,13 +27,14 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl World {
     async fn step(&mut self) {
-        match self.rng.random_range(0..11) {
+        match self.rng.random_range(0..12) {
             0..3 => self.enqueue().await,
             3..5 => self.reserve().await,
             5..7 => self.settle().await,
             7 => self.cancel().await,
             8 => self.upkeep().await,
             9 => self.replay_or_purge().await,
+            10 => self.say_or_pull().await,
             _ => self.begin_or_extend().await,
         }
     }
@@ -154,7 +155,8 @@ impl World {
             permanent: false,
         };
         let result = self.rng.random_bool(0.5).then(|| b"17".to_vec().into());
-        match self.rng.random_range(0..8) {
+        match self.rng.random_range(0..9) {
+            8 => Verdict::Snooze { after: MINUTE * self.rng.random_range(0..3) },
             6.. => self.some_continuation(),
             0 => Verdict::Retry { after: MINUTE * self.rng.random_range(0..3), failure },
             1 => Verdict::Failed { failure },
@@ -215,6 +217,19 @@ impl World {
         }
     }
 
+    /// Some reports are of leases that are over, and some leave gaps.
+    async fn say_or_pull(&mut self) {
+        let mut batch = Vec::new();
+        for held in &self.leased {
+            let items = vec![b"item".to_vec().into(); self.rng.random_range(0..4)];
+            batch.push(report(held, self.rng.random_range(0..4), items));
+        }
+        self.broker.report(&batch).await.unwrap();
+        for job in self.some_ids() {
+            self.broker.pull(job, self.rng.random_range(0..9)).await.unwrap();
+        }
+    }
+
     async fn begin_or_extend(&mut self) {
         let receipts: Vec<_> = self.leased.iter().map(|held| held.receipt.clone()).collect();
         if self.rng.random_bool(0.5) {
@@ -226,7 +241,7 @@ impl World {
 }
 
 /// Each counts rows that must not be.
-const BROKEN: [&str; 26] = [
+const BROKEN: [&str; 33] = [
     // A job is in exactly one state.
     "SELECT count(*) FROM hereafter_job AS j WHERE 1 !=
          (SELECT count(*) FROM hereafter_ready AS t WHERE t.seq = j.seq)
@@ -329,6 +344,45 @@ const BROKEN: [&str; 26] = [
             OR j.seq IN (SELECT seq FROM hereafter_scheduled)
             OR j.seq IN (SELECT seq FROM hereafter_blocked WHERE broken = 0))
        AND (j.expires_at, j.seq) NOT IN (SELECT expires_at, seq FROM hereafter_expiry)",
+    // What is told of a job goes with it.
+    "SELECT count(*) FROM (SELECT seq FROM hereafter_attempt UNION ALL
+         SELECT seq FROM hereafter_report UNION ALL SELECT seq FROM hereafter_log
+         UNION ALL SELECT seq FROM hereafter_chunk)
+     WHERE seq NOT IN (SELECT seq FROM hereafter_job)",
+    // A log has as many lines as were counted, and a stream as many items, without a gap.
+    "SELECT count(*) FROM hereafter_report AS p WHERE p.lines !=
+         (SELECT count(*) FROM hereafter_log AS l WHERE l.seq = p.seq)
+       OR p.items != (SELECT ifnull(sum(c.count), 0) FROM hereafter_chunk AS c WHERE c.seq = p.seq)",
+    "SELECT count(*) FROM hereafter_chunk AS c WHERE c.first !=
+         (SELECT ifnull(sum(b.count), 0) FROM hereafter_chunk AS b
+          WHERE b.seq = c.seq AND b.first < c.first)",
+    // A stream is of a run.
+    "SELECT count(*) FROM hereafter_report WHERE (run = 0) != (token IS NULL)
+       OR (run = 0 AND items > 0)",
+    // Events are numbered without gaps.
+    "SELECT count(*) FROM hereafter_event AS e JOIN hereafter_event AS p ON p.last =
+         (SELECT max(last) FROM hereafter_event WHERE last < e.last)
+     WHERE e.last != p.last + length(e.events) / 17",
+    // The latest event of a job tells its state; a job that is purged is not told of.
+    "WITH RECURSIVE place (last, n) AS (SELECT last, 0 FROM hereafter_event
+         UNION ALL SELECT place.last, n + 1 FROM place JOIN hereafter_event USING (last)
+         WHERE 17 * (n + 1) < length(events)),
+     told (id, kind, number) AS (
+         SELECT substr(events, 17 * n + 2, 16), hex(substr(events, 17 * n + 1, 1)),
+             max(last - length(events) / 17 + 1 + n)
+         FROM place JOIN hereafter_event USING (last) GROUP BY 1)
+     SELECT count(*) FROM hereafter_job AS j LEFT JOIN told USING (id)
+     LEFT JOIN hereafter_outcome AS o USING (seq) LEFT JOIN hereafter_running AS r USING (seq)
+     WHERE CASE WHEN r.seq IS NOT NULL THEN '01' WHEN o.state = 'done' THEN '02'
+                WHEN o.state = 'failed' THEN '04' WHEN o.state = 'cancelled' THEN '08'
+                WHEN o.state = 'expired' THEN '09' END IS NOT
+           CASE WHEN told.kind IN ('01', '02', '04', '08', '09') THEN told.kind END",
+    // Sums count what is there, and what is gone.
+    "SELECT count(*) FROM hereafter_task AS t WHERE t.stored <
+         (SELECT count(*) FROM hereafter_job AS j WHERE j.task = t.name)
+       OR t.cancelled < (SELECT count(*) FROM hereafter_outcome WHERE state = 'cancelled')
+       OR t.done + t.failed + t.cancelled + t.expired <
+         (SELECT count(*) FROM hereafter_outcome)",
 ];
 
 #[tokio::test]

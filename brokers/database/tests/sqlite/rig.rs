@@ -10,8 +10,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
 use taskcore::broker::{
-    Broker, BrokerError, ConnectError, Delivery, Due, Enqueued, Keep, NewJob, QueueShare, Reserve,
-    Settlement, Verdict,
+    Broker, BrokerError, ConnectError, Delivery, Due, Enqueued, Keep, NewItems, NewJob, NewLine,
+    Progress, QueueShare, Report, Reports, Reserve, Settled, Settlement, Verdict,
 };
 use taskcore::{JobId, Payload, Priority, QueueName, error_chain};
 use tempfile::TempDir;
@@ -60,6 +60,11 @@ impl Rig {
         let options = SqliteConnectOptions::new().filename(self.path()).create_if_missing(true);
         options.connect().await.unwrap()
     }
+}
+
+/// A store that keeps so many events.
+pub(crate) async fn with_events(rig: &Rig, kept: u32) -> Arc<SqliteBroker> {
+    SqliteBroker::open(rig.options().events(kept)).await.unwrap()
 }
 
 pub(crate) async fn refusal(options: SqliteOptions) -> String {
@@ -116,6 +121,25 @@ pub(crate) fn request(max: u32, wait: Duration) -> Reserve {
         interrupt: CancellationToken::new(),
         worker: "rig".to_owned(),
     }
+}
+
+/// A report of items, with some progress and a line.
+pub(crate) fn report(delivery: &Delivery, first: u64, items: Vec<Payload>) -> Report {
+    Report {
+        job: delivery.job,
+        receipt: delivery.receipt.clone(),
+        progress: Some(Progress { done: first, total: 0, message: "on".to_owned() }),
+        log: vec![NewLine { age: Duration::ZERO, text: "a line".to_owned() }],
+        items: Some(NewItems { first, items }),
+    }
+}
+
+pub(crate) async fn say(broker: &SqliteBroker, report: Report) {
+    assert_eq!(broker.report(&[report]).await.unwrap(), [Settled::Applied]);
+}
+
+pub(crate) async fn settle(broker: &SqliteBroker, settlement: Settlement) {
+    assert_eq!(broker.settle(&[settlement]).await.unwrap(), [Settled::Applied]);
 }
 
 pub(crate) fn done(delivery: &Delivery) -> Settlement {

@@ -1,11 +1,15 @@
 //! The schema, and who may have written it.
 
 use sqlx::Row;
-use taskcore::broker::{Broker, ConnectError, Enqueued, Input, JobFilter, NewJob, Operate};
+use taskcore::JobId;
+use taskcore::broker::{
+    Broker, ConnectError, Enqueued, History, Input, JobFilter, Keep, NewJob, Operate, Receipt,
+    Settlement, Verdict,
+};
 
 use taskbroker_database::sqlite::SqliteBroker;
 
-use crate::rig::{Rig, SCHEMA, done, job, jobs, number, run, store, take};
+use crate::rig::{Rig, SCHEMA, done, job, jobs, number, run, settle, store, take};
 
 #[tokio::test]
 async fn the_migrated_schema_is_the_one_on_file() {
@@ -111,6 +115,66 @@ async fn an_older_schema_is_brought_up_to_date_and_its_jobs_go_on() {
     store(&broker, &[NewJob { inputs: vec![input], ..job() }]).await;
     broker.settle(&taken.iter().map(done).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(take(&broker, 10).await.len(), 1);
+}
+
+/// A file of the version before reports, with a job in each state.
+#[tokio::test]
+async fn jobs_in_every_state_go_on_after_an_upgrade_from_version_5() {
+    let rig = Rig::new();
+    let mut raw = rig.raw().await;
+    let schema = "CREATE TABLE hereafter_schema
+         (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT";
+    run(&mut raw, schema).await;
+    for migration in [
+        include_str!("../../migrations/sqlite/0001_jobs.sql"),
+        include_str!("../../migrations/sqlite/0002_inputs.sql"),
+        include_str!("../../migrations/sqlite/0003_unique.sql"),
+        include_str!("../../migrations/sqlite/0004_schedules.sql"),
+        include_str!("../../migrations/sqlite/0005_continued.sql"),
+        "INSERT INTO hereafter_schema VALUES (5, 0)",
+    ] {
+        run(&mut raw, migration).await;
+    }
+    let places = [
+        "INSERT INTO hereafter_ready VALUES ('default', 0, 0, 1)",
+        "INSERT INTO hereafter_scheduled VALUES (0, 2, 'default', 0)",
+        "INSERT INTO hereafter_running VALUES (3, 77, 9e15, 0, 5, 'old')",
+        "INSERT INTO hereafter_input VALUES (3, 4, 0, 0);
+         INSERT INTO hereafter_blocked VALUES (4, 'default', 0, 1, 0)",
+        "INSERT INTO hereafter_outcome VALUES (5, 'done', 9, 9e15, 6, 'old', NULL)",
+        "INSERT INTO hereafter_outcome VALUES (6, 'failed', 9, NULL, 6, 'old', NULL)",
+        "INSERT INTO hereafter_outcome VALUES (7, 'cancelled', 9, 9e15, 6, 'old', NULL)",
+        "INSERT INTO hereafter_outcome VALUES (8, 'expired', 9, 9e15, 6, 'old', NULL)",
+    ];
+    for (seq, place) in (1..).zip(places) {
+        let row = format!(
+            "INSERT INTO hereafter_job (id, queue, task, priority, created_at, due_at, envelope)
+             VALUES (unhex('{seq:032x}'), 'default', 'task', 0, 0, 0, x'00')"
+        );
+        run(&mut raw, &row).await;
+        run(&mut raw, place).await;
+    }
+    let broker = rig.open().await;
+    let id = |seq| JobId::from_bytes(std::array::from_fn(|at| if at == 15 { seq } else { 0 }));
+    let sums = broker.stats().await.unwrap().remove(0);
+    assert_eq!((sums.stored, sums.done, sums.failed, sums.cancelled), (8, 1, 1, 1));
+    assert_eq!((sums.expired, sums.runs), (1, 0));
+    let ended = broker.timeline(id(5)).await.unwrap().unwrap();
+    assert_eq!((ended.attempts.len(), &*ended.attempts[0].worker), (1, "old"));
+    // The worker that had the lease goes on with its receipt of then.
+    let numbers = [3_i64, 77].map(i64::to_be_bytes).concat();
+    let receipt = Receipt::new([id(3).as_bytes().as_slice(), &numbers].concat());
+    let verdict = Verdict::Done { result: None, keep: Keep::Nothing };
+    settle(&broker, Settlement { job: id(3), receipt, verdict }).await;
+    assert_eq!(broker.replay(&JobFilter::default()).await.unwrap(), [id(6)]);
+    let taken = take(&broker, 10).await;
+    let mut jobs: Vec<_> = taken.iter().map(|delivery| delivery.job).collect();
+    jobs.sort_unstable();
+    assert_eq!(jobs, [1, 2, 4, 6].map(id));
+    broker.settle(&taken.iter().map(done).collect::<Vec<_>>()).await.unwrap();
+    let sums = broker.stats().await.unwrap().remove(0);
+    assert_eq!((sums.stored, sums.done, sums.runs), (8, 5, 4));
+    assert_eq!(broker.purge(&JobFilter::default()).await.unwrap(), 8);
 }
 
 #[tokio::test]

@@ -1,3 +1,16 @@
+CREATE TABLE hereafter_attempt (
+    seq        INTEGER NOT NULL,
+    number     INTEGER NOT NULL,
+    attempt    INTEGER NOT NULL,
+    worker     TEXT    NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at   INTEGER NOT NULL,
+    ended_as   TEXT    NOT NULL
+        CHECK (ended_as IN ('failed', 'released', 'continued', 'lost', 'cancelled')),
+    failure    TEXT,
+    PRIMARY KEY (seq, number)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE hereafter_blocked (
     seq    INTEGER PRIMARY KEY,
     queue  TEXT    NOT NULL,
@@ -14,6 +27,14 @@ CREATE TABLE hereafter_cancelled (
 
 CREATE INDEX hereafter_cancelled_prune ON hereafter_cancelled (prune_at);
 
+CREATE TABLE hereafter_chunk (
+    seq   INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL CHECK (count > 0),
+    items BLOB    NOT NULL,
+    PRIMARY KEY (seq, first)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE hereafter_continued (
     seq          INTEGER PRIMARY KEY,
     continued_by INTEGER NOT NULL,
@@ -22,6 +43,12 @@ CREATE TABLE hereafter_continued (
 ) STRICT;
 
 CREATE INDEX hereafter_continued_by ON hereafter_continued (continued_by);
+
+CREATE TABLE hereafter_event (
+    last   INTEGER PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    events BLOB    NOT NULL CHECK (length(events) > 0 AND length(events) % 17 = 0)
+) STRICT;
 
 CREATE TABLE hereafter_expiry (
     expires_at INTEGER NOT NULL,
@@ -65,6 +92,15 @@ CREATE TABLE hereafter_job (
     envelope   BLOB    NOT NULL
 ) STRICT;
 
+CREATE TABLE hereafter_log (
+    seq     INTEGER NOT NULL,
+    line    INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    text    TEXT    NOT NULL,
+    PRIMARY KEY (seq, line)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE hereafter_outcome (
     seq         INTEGER PRIMARY KEY,
     state       TEXT    NOT NULL CHECK (state IN ('done', 'failed', 'cancelled', 'expired')),
@@ -88,6 +124,20 @@ CREATE TABLE hereafter_ready (
     seq    INTEGER NOT NULL,
     PRIMARY KEY (queue, rank, due_at, seq)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE hereafter_report (
+    seq       INTEGER PRIMARY KEY,
+    version   INTEGER NOT NULL DEFAULT 0,
+    done      INTEGER NOT NULL DEFAULT 0,
+    total     INTEGER NOT NULL DEFAULT 0,
+    message   TEXT    NOT NULL DEFAULT '',
+    lines     INTEGER NOT NULL DEFAULT 0,
+    run       INTEGER NOT NULL DEFAULT 0,
+    token     INTEGER,
+    items     INTEGER NOT NULL DEFAULT 0,
+    wanted    INTEGER NOT NULL DEFAULT 0,
+    pulled_at INTEGER
+) STRICT;
 
 CREATE TABLE hereafter_running (
     seq        INTEGER PRIMARY KEY,
@@ -129,6 +179,23 @@ CREATE TABLE hereafter_scheduled (
 CREATE TABLE hereafter_schema (
     version    INTEGER PRIMARY KEY,
     applied_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE hereafter_task (
+    number          INTEGER PRIMARY KEY,
+    name            TEXT    NOT NULL UNIQUE,
+    stored          INTEGER NOT NULL DEFAULT 0,
+    done            INTEGER NOT NULL DEFAULT 0,
+    failed          INTEGER NOT NULL DEFAULT 0,
+    cancelled       INTEGER NOT NULL DEFAULT 0,
+    expired         INTEGER NOT NULL DEFAULT 0,
+    retried         INTEGER NOT NULL DEFAULT 0,
+    lost            INTEGER NOT NULL DEFAULT 0,
+    runs            INTEGER NOT NULL DEFAULT 0,
+    run_ms          INTEGER NOT NULL DEFAULT 0,
+    longest_run_ms  INTEGER NOT NULL DEFAULT 0,
+    wait_ms         INTEGER NOT NULL DEFAULT 0,
+    longest_wait_ms INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE hereafter_tombstone (

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use taskcore::JobId;
 use taskcore::broker::{
-    CancelOutcome, Delivery, Enqueued, JobFilter, JobState, Maintain, Settled, Verdict,
+    CancelOutcome, Delivery, Enqueued, JobFilter, JobState, Maintain, ReadItems, Settled, Verdict,
 };
 
 use crate::harness::Harness;
 use crate::lab::*;
+use crate::reporting::*;
 use crate::waiting::*;
 
 /// How often a race is run; each is lost or won by chance.
@@ -257,5 +258,55 @@ pub async fn a_job_that_is_stored_while_its_input_ends_can_run(harness: &dyn Har
         assert_eq!(settle.await.unwrap(), [Settled::Applied; 3]);
         assert_eq!(enqueue.await.unwrap(), [Enqueued::Stored; 3]);
         lab.run_these(&ids_of(&jobs)).await;
+    }
+}
+
+/// Each of them gets every item once, in order, and learns of the end.
+pub async fn readers_of_a_stream_that_is_being_made_get_all_of_it(harness: &dyn Harness) {
+    let Some(lab) = Lab::with_reports(harness).await else { return };
+    let second = lab.second().await;
+    let deliveries = lab.leased(1).await;
+    let job = deliveries[0].job;
+    let readers = (0..4).map(|place| {
+        let reports = [&lab, &second][place % 2].connection().reports.unwrap();
+        tokio::spawn(async move {
+            let mut read: Vec<_> = Vec::new();
+            loop {
+                let reader = ReadItems { from: read.len() as u64, max: 3, ..all_of(job) };
+                let found = reports.items(&reader, HOUR).await.unwrap();
+                assert_eq!(found.first, read.len() as u64);
+                read.extend(found.items);
+                let is_over = found.state.is_none_or(JobState::is_final);
+                if is_over && read.len() as u64 == found.total {
+                    return read;
+                }
+            }
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    for index in 0..40 {
+        lab.say(&publishing(&deliveries, index..index + 1)).await;
+    }
+    lab.apply(&deliveries, &done()).await;
+    for reader in readers {
+        let read = soon("the end of the stream", reader).await.unwrap();
+        assert_eq!(read, payloads(&deliveries[0], 0..40));
+    }
+}
+
+/// Whoever comes last.
+pub async fn of_pulls_at_the_same_time_the_highest_counts(harness: &dyn Harness) {
+    let Some(lab) = Lab::with_reports(harness).await else { return };
+    let second = lab.second().await;
+    let job = lab.leased(1).await[0].job;
+    for round in 1..=10 {
+        let pulls = (0..8).map(|place| {
+            let reports = [&lab, &second][place as usize % 2].connection().reports.unwrap();
+            // The highest comes in the middle.
+            let until = round * 100 + (place * 3) % 8;
+            tokio::spawn(async move { reports.pull(job, until).await.unwrap() })
+        });
+        futures::future::join_all(pulls).await.into_iter().for_each(Result::unwrap);
+        assert_eq!(lab.demands(&[job]).await[0].until, round * 100 + 7);
     }
 }

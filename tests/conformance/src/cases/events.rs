@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use taskcore::JobId;
 use taskcore::broker::{
-    BrokerError, Event, EventId, EventKind, Fired, Firing, Hold, JobFilter, Maintain, NewJob,
-    NewSchedule, Origin, Seen, Settled, Template, Verdict,
+    BrokerError, Event, EventId, EventKind, JobFilter, Maintain, NewJob, Settled, Verdict,
 };
-use taskcore::{Payload, Priority};
 
 use crate::harness::Harness;
 use crate::holding::*;
@@ -259,24 +257,10 @@ pub async fn deleting_an_input_is_an_event_of_what_needs_it(harness: &dyn Harnes
 /// A tick is a way in.
 pub async fn a_job_that_a_schedule_stored_is_an_event(harness: &dyn Harness, batch: usize) {
     let Some(lab) = Lab::with_history(harness).await else { return };
-    let Some(schedules) = lab.connection().schedules else { return };
-    let next = Some(schedules.now().await.unwrap());
-    let template = Template {
-        task: "suite::plain".into(),
-        queue: plain_queue(),
-        priority: Priority::default(),
-        expires_in: None,
-        envelope: Payload::default(),
-    };
-    let (name, spec, origin) = ("tick".to_owned(), "seldom".to_owned(), Origin::Called);
-    let new = NewSchedule { name: name.clone(), spec, origin, next, template };
-    schedules.put(&[new]).await.unwrap();
-    let next = schedules.list(&<_>::default()).await.unwrap()[0].next;
     let jobs = plain_jobs(batch);
-    let seen = Seen { next, hold: Hold::Running };
-    let firing = Firing { name, seen, jobs: jobs.clone(), last: next, next: None };
-    assert_eq!(schedules.fire(&firing).await.unwrap(), Fired::Applied);
-    assert_eq!(schedules.fire(&firing).await.unwrap(), Fired::Stale);
+    if !lab.fire(&jobs).await {
+        return;
+    }
     lab.assert_happened(EventId::START, &ids_of(&jobs), &[EventKind::Stored]).await;
 }
 

@@ -11,6 +11,7 @@ use taskcore::broker::{
 use crate::harness::Harness;
 use crate::lab::*;
 use crate::past::*;
+use crate::waiting::*;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -163,6 +164,20 @@ pub async fn the_timeline_tells_a_cancel(harness: &dyn Harness, batch: usize) {
     }
 }
 
+/// By the cancel of a job that they were made for.
+pub async fn the_timeline_tells_a_cancel_of_inputs(harness: &dyn Harness, batch: usize) {
+    let Some(lab) = Lab::with_history(harness).await else { return };
+    if !lab.broker().capabilities().results {
+        return;
+    }
+    let inputs = jobs_of(&lab.leased(batch).await);
+    let jobs: Vec<_> = inputs.iter().map(|input| waiting([owns(*input)])).collect();
+    lab.store(&jobs).await;
+    lab.cancel(&ids_of(&jobs)).await;
+    lab.assert_attempts(&inputs, &[(1, Some(AttemptEnd::Cancelled))]).await;
+    lab.assert_attempts(&ids_of(&jobs), &[]).await;
+}
+
 /// It never began.
 pub async fn the_timeline_of_an_expired_job_has_no_attempts(harness: &dyn Harness, batch: usize) {
     let Some(lab) = Lab::with_history(harness).await else { return };
@@ -200,6 +215,22 @@ pub async fn the_timeline_of_a_continued_job_ends_with_what_continues_it(
         assert_eq!(timeline.state, JobState::Done);
         assert!(timeline.finished_at > timeline.attempts[0].ended_at);
     }
+}
+
+/// The verdict was that it goes on; that it cannot is the job's failure.
+pub async fn the_timeline_tells_a_continuation_that_failed_at_once(
+    harness: &dyn Harness,
+    batch: usize,
+) {
+    let Some(lab) = Lab::with_history(harness).await else { return };
+    if !lab.broker().capabilities().results {
+        return;
+    }
+    let deliveries = lab.leased(batch).await;
+    let ids = jobs_of(&deliveries);
+    lab.settle_each(&deliveries, &each_by_id(&ids)).await;
+    lab.assert_attempts(&ids, &[(1, Some(AttemptEnd::Continued))]).await;
+    lab.assert_all(&ids, JobState::Failed).await;
 }
 
 /// What was before is not forgotten.

@@ -150,6 +150,44 @@ pub async fn sums_count_jobs_that_end_because_of_others(harness: &dyn Harness, b
     assert_eq!(counts(&lab).await, expected);
 }
 
+/// By whatever way a job comes in or goes out.
+pub async fn sums_count_jobs_that_nobody_named(harness: &dyn Harness, batch: usize) {
+    let Some(lab) = Lab::with_history(harness).await else { return };
+    let count = batch as u64;
+    let mut expected = TaskStats { task: "suite::plain".to_owned(), ..TaskStats::default() };
+    if lab.fire(&plain_jobs(batch)).await {
+        expected.stored += count;
+        assert_eq!(counts(&lab).await, expected, "a tick");
+    }
+    if lab.broker().capabilities().unique {
+        lab.store_holding(&keys(batch)).await;
+        let replacing: Vec<_> = keys(batch).iter().map(|key| replacing(key)).collect();
+        lab.store(&replacing).await;
+        expected.stored += 2 * count;
+        expected.cancelled += count;
+        assert_eq!(counts(&lab).await, expected, "replaced");
+    }
+    if lab.broker().capabilities().results {
+        lab.store_after_each(&ids_of(&plain_jobs(batch))).await;
+        expected.stored += count;
+        expected.failed += count;
+        assert_eq!(counts(&lab).await, expected, "an unknown input");
+        let inputs = lab.stored(batch).await;
+        lab.store_after_each(&inputs).await;
+        lab.purge(&inputs).await;
+        expected.stored += 2 * count;
+        expected.failed += count;
+        assert_eq!(counts(&lab).await, expected, "a deleted input");
+        let inputs = lab.stored(batch).await;
+        lab.store_after_each(&inputs).await;
+        lab.cancel(&inputs).await;
+        expected.stored += 2 * count;
+        expected.failed += count;
+        expected.cancelled += count;
+        assert_eq!(counts(&lab).await, expected, "a cancelled input");
+    }
+}
+
 /// What came to an end of its own.
 pub async fn sums_count_runs_that_came_to_a_verdict(harness: &dyn Harness, batch: usize) {
     let Some(lab) = Lab::with_history(harness).await else { return };
