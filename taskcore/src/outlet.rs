@@ -77,11 +77,12 @@ pub fn prepare_stream<F: StreamTaskFn>(args: &[u8], frame: Frame) -> Result<Run,
     let args: F::Args = Json::decode(args)?;
     Ok(Run::Stream(Box::new(move |outlet| {
         Box::pin(async move {
+            let job = frame.context.id();
             let put = Arc::<Mutex<u64>>::default();
             let encoder = Encoder { outlet, put: put.clone(), encode: F::encode };
             F::drive(args, frame, encoder).await?;
             let count = *put.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(Yielded::Result(Some(Payload::of_stream(count))))
+            Ok(Yielded::Result(Some(Payload::of_stream(job, count))))
         })
     })))
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::id::JobId;
 use crate::json;
 
 /// Bytes of arguments, of a result or of a whole envelope; a clone shares them.
@@ -37,18 +38,26 @@ impl Payload {
         self.0.is_empty()
     }
 
-    /// Stands for the result of a task that returned a stream of this many items: they are read
-    /// one by one. No JSON begins with this byte.
+    /// Stands for the result of a task that returned a stream: the items of this job, so many,
+    /// which are read one by one. No JSON begins with this byte.
     #[must_use]
-    pub fn of_stream(count: u64) -> Self {
-        Self::from(format!("{STREAM}{count}").into_bytes())
+    pub fn of_stream(job: JobId, count: u64) -> Self {
+        Self::from(format!("{STREAM}{count}/{job}").into_bytes())
     }
 
     /// How many items the stream has that this stands for.
     #[must_use]
     pub fn streamed(&self) -> Option<u64> {
-        let count = self.0.strip_prefix(STREAM.as_bytes())?;
-        std::str::from_utf8(count).ok()?.parse().ok()
+        self.stream().map(|(_, count)| count)
+    }
+
+    /// Whose items they are, and how many. The job is another one than the result's where that was
+    /// continued.
+    #[must_use]
+    pub fn stream(&self) -> Option<(JobId, u64)> {
+        let stream = self.0.strip_prefix(STREAM.as_bytes())?;
+        let (count, job) = std::str::from_utf8(stream).ok()?.split_once('/')?;
+        Some((job.parse().ok()?, count.parse().ok()?))
     }
 
     /// The shared bytes.

@@ -302,8 +302,12 @@ impl Reader {
         if self.buffer.is_empty() {
             self.is_over = true;
             if self.run.is_none() {
-                // It did not stream: its result is a list.
-                self.buffer.extend(elements(lookup, self.job)?);
+                // It did not stream: its result is a list, or the stream of what continued it.
+                if let Some(job) = continued_by(&lookup, self.job) {
+                    (self.job, self.is_over) = (job, false);
+                } else {
+                    self.buffer.extend(elements(lookup, self.job)?);
+                }
             } else if let Lookup::Final(outcome) = lookup
                 && let Some(error) = outcome.error()
             {
@@ -334,6 +338,13 @@ impl Reader {
 
 fn is_over(items: &Items) -> bool {
     items.state.is_none_or(JobState::is_final)
+}
+
+/// Whose stream the result of this job is, if it is another one's.
+fn continued_by(lookup: &Lookup, job: JobId) -> Option<JobId> {
+    let Lookup::Final(outcome) = lookup else { return None };
+    let (streamed, _) = outcome.result.as_ref()?.stream()?;
+    (streamed != job).then_some(streamed)
 }
 
 /// The elements of a result that is a list.

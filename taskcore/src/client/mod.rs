@@ -487,8 +487,8 @@ impl Client {
     /// The same, with the items of a stream as its result: a list.
     async fn whole(&self, lookup: Lookup) -> Result<Lookup, BrokerError> {
         let Lookup::Final(mut outcome) = lookup else { return Ok(lookup) };
-        if let Some(count) = outcome.result.as_ref().and_then(Payload::streamed) {
-            outcome.result = Some(self.items(outcome.job, count).await?);
+        if let Some((job, count)) = outcome.result.as_ref().and_then(Payload::stream) {
+            outcome.result = Some(self.items(job, count).await?);
         }
         Ok(Lookup::Final(outcome))
     }

@@ -79,7 +79,23 @@ fn with_slots(world: &World, slots: u32) -> hereafter::worker::WorkerBuilder {
 
 const LONG: Duration = Duration::from_secs(60);
 
+/// Goes on as another job, whose stream is its own.
+#[register_task(name = "stream::continued")]
+async fn continued(count: u64) -> Call<Vec<u64>> {
+    numbers(count).erase()
+}
+
 on_each_broker! {
+    async fn a_job_that_goes_on_as_a_stream_has_its_items(world: World) {
+        let handle = continued(1_000).delay().await.unwrap();
+        let sum = sum(handle.clone()).delay().await.unwrap();
+        world.drain().await;
+        let expected: Vec<u64> = (0..1_000).collect();
+        assert_eq!(listed(&handle).await, expected);
+        assert_eq!(handle.await.unwrap(), expected);
+        assert_eq!(sum.await.unwrap(), 499_500);
+    }
+
     async fn items_are_read_before_the_job_ends(world: World) {
         let worker = world.start();
         let handle = waiting().delay().await.unwrap();
