@@ -1,15 +1,19 @@
 //! [`Bound`]: what a call holds before it runs here, or is stored.
 
+use std::any::Any;
 use std::marker::PhantomData;
 
 use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::args::Slots;
 use crate::call::Call;
 use crate::context::Context;
 use crate::error::{Failure, JobError};
 use crate::kind::{ArgKinds, Direct, Failing, Place};
+use crate::lazy::{self, AnyItems};
 use crate::options::CallOptions;
+use crate::outlet::{Outlet, StreamTaskFn};
 use crate::payload::CodecError;
 use crate::plan::{ArgsPlan, Plan, Planned};
 use crate::scope;
@@ -26,6 +30,16 @@ pub(crate) trait Bound<R>: Send {
 
     /// Runs it on this thread. Called only where the types say that it can.
     fn run_in_place(self: Box<Self>, frame: &Frame) -> R;
+
+    /// Whether its task returns a stream.
+    fn is_stream(&self) -> bool {
+        false
+    }
+
+    /// Runs it here item by item. Called only if it [is a stream](Self::is_stream).
+    fn open(self: Box<Self>, _: Frame) -> AnyItems {
+        unreachable!("no other call is opened")
+    }
 }
 
 /// What the call around it adds to a plan.
@@ -57,9 +71,18 @@ pub(crate) struct BoundAsync<F: TaskFn, Kinds>(Given<F, Kinds>);
 
 pub(crate) struct BoundPlain<F: TaskFn, Kinds>(Given<F, Kinds>);
 
+/// An async task that can also be run item by item.
+pub(crate) struct BoundStream<F: TaskFn, Kinds>(BoundAsync<F, Kinds>);
+
 impl<F: AsyncTaskFn, Kinds> BoundAsync<F, Kinds> {
     pub(crate) fn new(slots: F::Slots) -> Self {
         Self(Given { slots, kinds: PhantomData })
+    }
+}
+
+impl<F: StreamTaskFn + AsyncTaskFn, Kinds> BoundStream<F, Kinds> {
+    pub(crate) fn new(slots: F::Slots) -> Self {
+        Self(BoundAsync::new(slots))
     }
 }
 
@@ -137,6 +160,40 @@ impl<F: PlainTaskFn, Kinds: ArgKinds> Bound<Direct<Kinds, F::Output, F::Return>>
     }
 }
 
+impl<F: StreamTaskFn + AsyncTaskFn, Kinds: ArgKinds> Bound<Direct<Kinds, F::Output, F::Return>>
+    for BoundStream<F, Kinds>
+{
+    fn plan(&self, caller: &Caller<'_>) -> Result<Planned, CodecError> {
+        self.0.plan(caller)
+    }
+
+    fn start(
+        self: Box<Self>,
+        frame: Frame,
+    ) -> BoxFuture<'static, Direct<Kinds, F::Output, F::Return>> {
+        Box::new(self.0).start(frame)
+    }
+
+    fn run_in_place(self: Box<Self>, frame: &Frame) -> Direct<Kinds, F::Output, F::Return> {
+        Box::new(self.0).run_in_place(frame)
+    }
+
+    fn is_stream(&self) -> bool {
+        true
+    }
+
+    fn open(self: Box<Self>, frame: Frame) -> AnyItems {
+        let given = self.0.0;
+        let items = lazy::items(|outlet: Box<dyn Outlet<F::Item>>| async move {
+            let args = given.args(&frame).await?;
+            let context = frame.context.clone();
+            let ended = F::drive(args, frame, outlet).await;
+            ended.map_err(|raised| raised.into_error(&context))
+        });
+        items.map_ok(|item| Box::new(item) as Box<dyn Any + Send>).boxed()
+    }
+}
+
 /// A call whose direct run yields a `Result`, whatever it was.
 pub(crate) struct Erased<T, R, P>(pub(crate) Call<T, R, P>);
 
@@ -156,6 +213,14 @@ where
 
     fn run_in_place(self: Box<Self>, frame: &Frame) -> Result<T, JobError> {
         self.0.with_states(&frame.states).judged_in_place()
+    }
+
+    fn is_stream(&self) -> bool {
+        self.0.is_stream()
+    }
+
+    fn open(self: Box<Self>, frame: Frame) -> AnyItems {
+        self.0.with_states(&frame.states).open()
     }
 }
 

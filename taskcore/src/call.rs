@@ -1,5 +1,6 @@
 //! [`Call`]: a task bound to arguments.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -8,11 +9,12 @@ use std::sync::Arc;
 use std::task::{Context as Waker, Poll};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 
 use crate::args::Slots;
-use crate::bound::{Bound, BoundAsync, BoundPlain, Caller, Erased, judge_direct};
+use crate::bound::{Bound, BoundAsync, BoundPlain, BoundStream, Caller, Erased, judge_direct};
 use crate::broker::{Due, OnConflict, UniqueScope};
 use crate::client::Client;
 use crate::context::Context;
@@ -21,10 +23,13 @@ use crate::error::{DelayError, JobError};
 use crate::handle::{Handle, HandleSource};
 use crate::id::JobId;
 use crate::kind::{ArgKinds, Awaited, Direct, InPlace, Place, PlaceOf};
+use crate::lazy::AnyItems;
 use crate::options::CallOptions;
+use crate::outlet::StreamTaskFn;
 use crate::payload::{CodecError, Payload};
 use crate::plan::{ArgsPlan, Planned};
 use crate::queue::{Priority, QueueName};
+use crate::reader::ItemStream;
 use crate::retry::Backoff;
 use crate::state::StateMap;
 use crate::task::{AsyncTaskFn, Frame, PlainTaskFn, TaskDescriptor, TaskFn};
@@ -76,6 +81,16 @@ type TaskCall<F, Kinds, P> =
 pub fn bind_async<F: AsyncTaskFn, Kinds: ArgKinds>(slots: F::Slots) -> TaskCall<F, Kinds, Awaited> {
     let nesting = slots.depth() + 1;
     let bound = Box::new(BoundAsync::<F, Kinds>::new(slots));
+    Call::bind(F::descriptor(), nesting, bound, judge_direct::<F, Kinds>)
+}
+
+/// Binds a task that returns a stream; for generated code.
+#[doc(hidden)]
+pub fn bind_stream<F: StreamTaskFn + AsyncTaskFn, Kinds: ArgKinds>(
+    slots: F::Slots,
+) -> TaskCall<F, Kinds, Awaited> {
+    let nesting = slots.depth() + 1;
+    let bound = Box::new(BoundStream::<F, Kinds>::new(slots));
     Call::bind(F::descriptor(), nesting, bound, judge_direct::<F, Kinds>)
 }
 
@@ -343,6 +358,19 @@ impl<T, R, P> Call<T, R, P> {
         self
     }
 
+    /// Whether its task returns a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(&self.inner.run, RunHere::Bound(bound) if bound.is_stream())
+    }
+
+    /// Runs it here item by item.
+    pub(crate) fn open(mut self) -> AnyItems {
+        let Some((bound, frame)) = self.take_bound() else {
+            panic!("a call that was awaited has given its arguments away");
+        };
+        bound.open(frame)
+    }
+
     fn refuse(&mut self, error: &dyn fmt::Display) {
         self.inner.options.invalid.get_or_insert_with(|| error.to_string());
     }
@@ -415,6 +443,31 @@ where
 }
 
 impl<I, R, P> Call<Vec<I>, R, P> {
+    /// Runs it here, item by item: the next one is made when it is asked for. Of a task that
+    /// returns a list, its elements. An error is the last item.
+    ///
+    /// # Panics
+    ///
+    /// As when the call is awaited.
+    pub fn stream(self) -> ItemStream<I>
+    where
+        I: Send + 'static,
+        R: Send + 'static,
+        P: 'static,
+    {
+        if self.is_stream() {
+            let typed = |item: Box<dyn Any + Send>| {
+                *item.downcast::<I>().expect("the items of a task are what its list is of")
+            };
+            return ItemStream::here(self.open().map_ok(typed).boxed());
+        }
+        let items = self.judged().map(|list| match list {
+            Ok(items) => items.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        ItemStream::here(items.map(stream::iter).flatten_stream().boxed())
+    }
+
     /// Adds a call that follows each item of the stream: a job for each, stored as the items come.
     ///
     /// `follow` makes that call of a handle that stands for the item; its other arguments are

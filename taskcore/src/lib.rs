@@ -28,6 +28,7 @@ mod hook;
 mod id;
 mod json;
 mod kind;
+mod lazy;
 mod options;
 mod outlet;
 mod panic;

@@ -48,6 +48,16 @@ pub trait Outlet<T>: Send {
     fn put(&mut self, item: T) -> Result<(), Raised>;
 }
 
+impl<T> Outlet<T> for Box<dyn Outlet<T>> {
+    fn poll_room(&mut self, waker: &mut Waker<'_>) -> Poll<()> {
+        (**self).poll_room(waker)
+    }
+
+    fn put(&mut self, item: T) -> Result<(), Raised> {
+        (**self).put(item)
+    }
+}
+
 /// A run of a stream that waits for the place where its items go.
 pub type StreamRun =
     Box<dyn FnOnce(Box<dyn Outlet<Payload>>) -> BoxFuture<'static, Completion> + Send>;

@@ -15,7 +15,7 @@ pub use serde;
 pub use crate::arg::IntoArg;
 pub use crate::args::{Slot, Slots};
 pub use crate::broker::{OnConflict, UniqueScope};
-pub use crate::call::{Call, bind_async, bind_plain};
+pub use crate::call::{Call, bind_async, bind_plain, bind_stream};
 pub use crate::context::Context;
 pub use crate::continuation::{
     Continue, follow_async, follow_plain, prepare_async_step, prepare_plain_step,

@@ -21,7 +21,8 @@ use crate::id::JobId;
 use crate::payload::{Codec, Json, Payload};
 use crate::task::registry;
 
-/// The items of a job that streams, as they come. From [`Handle::stream`](crate::Handle::stream).
+/// The items of a stream, as they come. From [`Handle::stream`](crate::Handle::stream), or from
+/// [`Call::stream`](crate::Call::stream) of a run here.
 #[must_use = "a stream does nothing until it is polled"]
 pub struct ItemStream<T>(SyncWrapper<BoxStream<'static, Result<T, JobError>>>);
 
@@ -40,6 +41,13 @@ const SIGN: Duration = Duration::from_secs(10);
 
 /// Items in one answer.
 const PAGE: u32 = 1_000;
+
+impl<T> ItemStream<T> {
+    /// Of a run here.
+    pub(crate) fn here(items: BoxStream<'static, Result<T, JobError>>) -> Self {
+        Self(SyncWrapper::new(items))
+    }
+}
 
 impl<T: DeserializeOwned + Send + 'static> ItemStream<T> {
     pub(crate) fn of(reader: Reader) -> Self {

@@ -219,8 +219,13 @@ impl Task<'_> {
         });
         let slots = pairs(receiver.into_iter().chain(slots));
         let kinds = self.arg_kinds();
-        let is_awaited = self.signature.returned.is_awaited(self.signature.is_async);
-        let bind = format_ident!("{}", if is_awaited { "bind_async" } else { "bind_plain" });
+        let returned = &self.signature.returned;
+        let bind = match returned.is_awaited(self.signature.is_async) {
+            _ if returned.stream.is_some() => "bind_stream",
+            true => "bind_async",
+            false => "bind_plain",
+        };
+        let bind = format_ident!("{bind}");
         quote! {
             #[allow(unused_imports)]
             use #private::Unstorable as _;

@@ -1,6 +1,7 @@
 //! Tasks that return streams, run here.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, Stream, StreamExt};
@@ -51,6 +52,20 @@ fn lazy_by_default() -> impl Stream<Item = u8> {
     stream::empty()
 }
 
+static MADE: AtomicU64 = AtomicU64::new(0);
+
+#[register_task]
+fn endless() -> impl Stream<Item = u64> {
+    stream::iter(0..).inspect(|_| {
+        MADE.fetch_add(1, Ordering::SeqCst);
+    })
+}
+
+#[register_task]
+fn list() -> Vec<u8> {
+    vec![3, 4]
+}
+
 #[register_task]
 fn sum(numbers: Vec<u64>) -> u64 {
     numbers.iter().sum()
@@ -92,6 +107,23 @@ async fn a_stream_is_an_argument_where_a_list_is_one() {
     assert_eq!(sum(numbers(5)).await.unwrap(), 10);
     let error = sum(numbers(5).erase()).await;
     assert_eq!(error.unwrap(), 10);
+}
+
+#[tokio::test]
+async fn a_stream_runs_here_item_by_item() {
+    let mut items = endless().stream();
+    assert_eq!(items.next().await, Some(Ok(0)));
+    assert_eq!(items.next().await, Some(Ok(1)));
+    assert_eq!(MADE.load(Ordering::SeqCst), 2, "nothing is made before it is asked for");
+    let erased: Vec<_> = numbers(3).erase().stream().collect().await;
+    assert_eq!(erased, [Ok(0), Ok(1), Ok(2)]);
+    let texts = ["1", "x", "2"].map(str::to_owned).to_vec();
+    let read: Vec<_> = parsed(texts).stream().collect().await;
+    assert_eq!((read.len(), &read[0]), (2, &Ok(1)));
+    let error = read[1].as_ref().unwrap_err();
+    assert_eq!(error.failure().unwrap().message, "invalid digit found in string");
+    let listed: Vec<_> = list().stream().collect().await;
+    assert_eq!(listed, [Ok(3), Ok(4)]);
 }
 
 #[tokio::test]
