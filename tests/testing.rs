@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use hereafter::broker::JobState;
 use hereafter::prelude::*;
 use hereafter::scope_state;
@@ -64,6 +65,30 @@ async fn a_failing_job_is_retried_as_the_clock_is_moved() {
     .await;
     let Err(JobError::Failed(failure)) = job.await else { panic!("it did not fail") };
     assert_eq!((failure.attempt, failure.message.as_str()), (2, "`nobody` is no address"));
+}
+
+/// The pages of a book.
+#[register_task]
+fn pages(cx: Context, count: u32) -> impl Stream<Item = u32> {
+    stream::iter(1..=count).inspect(move |page| cx.progress(u64::from(*page), count.into()))
+}
+
+#[register_task]
+fn render(book: String, page: u32) -> String {
+    format!("{book} {page}")
+}
+
+#[hereafter::test]
+async fn a_stream_and_what_follows_its_items_are_drained(client: Client) {
+    let book = pages(3).then_each(|page| render("atlas", page)).delay().await.unwrap();
+    assert_eq!(drain().await.done, 5, "the stream, its reader, and three pages");
+    assert_eq!(book.stream().try_collect::<Vec<_>>().await.unwrap(), [1, 2, 3]);
+    let progress = book.progress().try_collect::<Vec<_>>().await.unwrap();
+    assert_eq!(progress.last().unwrap().fraction(), Some(1.0));
+    let rendered = jobs().into_iter().filter(|job| job.task == render("", 0).task().name);
+    assert_eq!(rendered.count(), 3);
+    let stats = client.stats().await.unwrap();
+    assert_eq!(stats.iter().map(|task| task.done).sum::<u64>(), 5);
 }
 
 #[hereafter::test]
