@@ -3,8 +3,10 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process;
 use std::time::Duration;
 
+use futures::{Stream, StreamExt, stream};
 use hereafter::prelude::*;
 
 /// Does nothing.
@@ -79,4 +81,20 @@ pub fn exit_process(code: i32) {
 pub fn note(ledger: &PathBuf, line: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(ledger)?;
     file.write_all(format!("{line}\n").as_bytes())
+}
+
+/// Numbers, one every few milliseconds, with the process that makes them.
+#[register_task]
+pub fn slow_numbers(count: u64, pause_ms: u64) -> impl Stream<Item = (u32, u64)> {
+    stream::iter(0..count).then(move |number| async move {
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        (process::id(), number)
+    })
+}
+
+/// Writes down an item, and who made it.
+#[register_task]
+pub fn note_item(ledger: PathBuf, item: (u32, u64)) -> io::Result<()> {
+    let (process, number) = item;
+    note(&ledger, &format!("{process} {number}"))
 }
