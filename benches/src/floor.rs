@@ -11,6 +11,7 @@ use sqlx::{
 };
 
 use crate::ours::BATCH;
+use crate::stream::item;
 
 /// Jobs of one claim.
 const CLAIM: i64 = 500;
@@ -104,4 +105,35 @@ async fn finish(
         query.execute(&mut *transaction).await?;
     }
     Ok(transaction.commit().await?)
+}
+
+/// Stores rows as a stream's items are, in transactions of 1,000 that do not wait for the disk,
+/// and reads them again.
+pub(crate) async fn stream(path: &str, items: u64) -> anyhow::Result<()> {
+    let mut connection = open(path).await?;
+    sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut connection).await?;
+    let table =
+        "CREATE TABLE item (job INTEGER NOT NULL, position INTEGER NOT NULL, item BLOB NOT NULL,
+            PRIMARY KEY (job, position)) WITHOUT ROWID";
+    sqlx::query(table).execute(&mut connection).await?;
+    for first in (0..items).step_by(BATCH as usize) {
+        let rows = first..items.min(first + BATCH);
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO item (job, position, item) ");
+        let encoded = rows.map(|id| Ok((id, serde_json::to_vec(&item(id))?)));
+        let encoded = encoded.collect::<anyhow::Result<Vec<_>>>()?;
+        insert.push_values(encoded, |mut row, (id, item)| {
+            row.push_bind(1_i64).push_bind(id.cast_signed()).push_bind(item);
+        });
+        insert.build().execute(&mut connection).await?;
+    }
+    for first in (0..items).step_by(BATCH as usize) {
+        let read =
+            "SELECT item FROM item WHERE job = 1 AND position >= ? ORDER BY position LIMIT ?";
+        let read = sqlx::query(read).bind(first.cast_signed()).bind(BATCH.cast_signed());
+        for row in read.fetch_all(&mut connection).await? {
+            let (id, _): (u64, String) = serde_json::from_slice(row.try_get("item")?)?;
+            anyhow::ensure!(id < items, "a row is out of place");
+        }
+    }
+    Ok(connection.close().await?)
 }

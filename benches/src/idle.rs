@@ -55,7 +55,7 @@ async fn latencies(url: &str) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
     Ok((start, result))
 }
 
-fn print(what: &str, ms: &mut [f64]) {
+pub(crate) fn print(what: &str, ms: &mut [f64]) {
     ms.sort_by(f64::total_cmp);
     let at = |share: f64| ms[((ms.len() - 1) as f64 * share) as usize];
     println!("{what:<44} p50 {:.2} ms  p95 {:.2} ms  p99 {:.2} ms", at(0.5), at(0.95), at(0.99));
@@ -78,7 +78,7 @@ fn cpu_time(worker: &Child) -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(ticks.sum::<Result<u64, _>>()? * 10))
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }

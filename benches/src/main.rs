@@ -8,6 +8,7 @@ mod fan_in;
 mod floor;
 mod idle;
 mod ours;
+mod stream;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -19,7 +20,7 @@ use clap::{Parser, Subcommand};
 /// Measures enqueueing and draining on SQLite, beside a raw sqlx loop.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Jobs of one run; 100,000 by default, and 10,000 for `fan-in`.
+    /// Jobs of one run; 100,000 by default, 10,000 for `fan-in`, 200,000 items for `stream`.
     #[arg(long, global = true)]
     jobs: Option<u64>,
     /// Runs of each side.
@@ -28,7 +29,7 @@ struct Options {
     /// One short run of each side: does it work at all?
     #[arg(long, global = true)]
     quick: bool,
-    /// `fan-in`, `idle`, or one side of one run, which this program uses itself.
+    /// `fan-in`, `idle`, `stream`, or one side of one run, which this program uses itself.
     #[command(subcommand)]
     side: Option<Side>,
 }
@@ -48,6 +49,8 @@ enum Side {
     PlainEnqueue { path: String, jobs: u64 },
     /// Measures jobs that another one waits for, beside jobs that nobody waits for.
     FanIn,
+    /// Measures a stream that is read live by another process, and what a report costs.
+    Stream,
     /// Measures an idle worker: how soon it starts a job, and what it costs meanwhile.
     Idle,
 }
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
     let done = match options.side.clone() {
         Some(Side::Idle) => idle::measure(),
         Some(Side::FanIn) => fan_in::measure(options.scale()),
+        Some(Side::Stream) => stream::measure(options.scale()),
         Some(side) => run_side(side),
         None => compare(options.scale()),
     };
@@ -99,7 +103,9 @@ fn run_side(side: Side) -> anyhow::Result<()> {
             Side::FloorDrain { path } => floor::drain(&path).await,
             Side::FanInEnqueue { path, jobs } => fan_in::enqueue(&path, jobs).await,
             Side::PlainEnqueue { path, jobs } => fan_in::enqueue_plain(&path, jobs).await,
-            Side::Idle | Side::FanIn => unreachable!("measured by processes, not on this runtime"),
+            Side::Idle | Side::FanIn | Side::Stream => {
+                unreachable!("measured by processes, not on this runtime")
+            }
         }
     })
 }
