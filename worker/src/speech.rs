@@ -43,6 +43,8 @@ struct Said {
     is_sending: bool,
     /// The delivery is no longer this worker's: nobody takes its reports.
     is_lost: bool,
+    /// Its run has ended: what is said after that is not heard.
+    is_over: bool,
 }
 
 /// What the readers of a stream want.
@@ -85,10 +87,15 @@ impl Speech {
     /// Changes what is said, and lists it for the next report.
     fn say(self: &Arc<Self>, urgency: Urgency, change: impl FnOnce(&mut Said)) {
         let mut said = self.lock();
-        if said.is_lost {
+        if said.is_lost || said.is_over {
             return;
         }
         change(&mut said);
+        self.list(said, urgency);
+    }
+
+    /// Lists what was said for the next report.
+    fn list(self: &Arc<Self>, mut said: MutexGuard<'_, Said>, urgency: Urgency) {
         // While one report is on its way, what is said makes the next.
         let is_new = said.listed < Some(urgency);
         if is_new {
@@ -139,28 +146,26 @@ impl Speech {
         self.sent.notify_waiters();
     }
 
-    /// Waits until the store has all that was said.
+    /// Waits until the store has all that was said so far; what is said from now on, by a function
+    /// that goes on after its verdict, is not heard.
     pub(crate) async fn flush(self: &Arc<Self>) {
-        if self.lock().is_silent() {
-            return;
-        }
         loop {
             let sent = self.sent.notified();
             tokio::pin!(sent);
             sent.as_mut().enable();
-            let is_done = {
+            {
                 let mut said = self.lock();
-                if said.lines_refused > 0 && !said.is_lost {
+                said.is_over = true;
+                if said.is_silent() {
+                    return;
+                }
+                if said.lines_refused > 0 {
                     let text = format!("{} more lines were not kept", said.lines_refused);
                     said.lines_refused = 0;
                     said.lines.push((Instant::now(), text));
                 }
-                said.is_silent()
-            };
-            if is_done {
-                return;
+                self.list(said, Urgency::Urgent);
             }
-            self.say(Urgency::Urgent, |_| ());
             sent.await;
         }
     }
@@ -305,5 +310,28 @@ impl Outlet<Payload> for Publisher {
             said.items.push(item);
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn who_goes_on_talking_does_not_hold_up_the_verdict() {
+        let receipt = Receipt::new(b"receipt".to_vec());
+        let speech = Speech::new(JobId::new(), receipt, Arc::default());
+        let speaker = Speaker(speech.clone());
+        speaker.progress(1, 0);
+        let mut flush = Box::pin(speech.flush());
+        assert!(flush.as_mut().now_or_never().is_none(), "there is something to write");
+        assert!(speech.take().is_some());
+        speaker.progress(2, 0);
+        speaker.log("late".to_owned());
+        speech.sent(false);
+        assert!(flush.as_mut().now_or_never().is_some(), "all that counts is written");
+        assert!(speech.take().is_none(), "what came after the end is not heard");
     }
 }
