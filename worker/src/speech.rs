@@ -111,8 +111,12 @@ impl Speech {
     /// The next report; `None` if there is nothing to say.
     pub(crate) fn take(&self) -> Option<Report> {
         let mut said = self.lock();
+        if said.is_sending {
+            // What is listed meanwhile is listed again when this one is sent.
+            return None;
+        }
         said.listed = None;
-        if said.is_sending || !said.has_news() {
+        if !said.has_news() {
             return None;
         }
         said.is_sending = true;
