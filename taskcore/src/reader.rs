@@ -35,8 +35,12 @@ const WAIT: Duration = Duration::from_secs(10);
 /// How long an unreachable store is asked again before the reader is told.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A reader of a stream that is made on demand says this often that it is there.
+/// A reader of a stream that is made on demand says this often that it is there, or more often if
+/// its task is less patient.
 const SIGN: Duration = Duration::from_secs(10);
+
+/// But not more often than this.
+const SIGN_MIN: Duration = Duration::from_millis(50);
 
 /// Items in one answer.
 const PAGE: u32 = 1_000;
@@ -144,6 +148,8 @@ pub(crate) struct Reader {
     job: JobId,
     task: String,
     pull: Pull,
+    /// How often it says that it is there.
+    sign: Duration,
     run: Option<u64>,
     /// The index of the first item of `buffer`.
     next: u64,
@@ -180,9 +186,11 @@ enum Step {
 impl Reader {
     pub(crate) fn new(client: Client, reports: Arc<dyn Reports>, job: JobId, task: String) -> Self {
         let linked = registry().find(&task).map(|task| task.stream);
+        let demand = linked.flatten().and_then(|options| options.on_demand);
+        let sign = demand.map_or(SIGN, |demand| (demand.patience / 4).clamp(SIGN_MIN, SIGN));
         let pull = match linked {
             None => Pull::WhenIdle,
-            Some(Some(options)) if options.on_demand.is_some() => Pull::Always,
+            Some(_) if demand.is_some() => Pull::Always,
             Some(_) => Pull::Never,
         };
         Self {
@@ -191,6 +199,7 @@ impl Reader {
             job,
             task,
             pull,
+            sign,
             run: None,
             next: 0,
             buffer: VecDeque::new(),
@@ -322,10 +331,10 @@ impl Reader {
         let (job, until) = (self.job, self.next + 1);
         patiently(job, || self.reports.pull(job, until)).await?;
         if self.signs.is_none() {
-            let reports = self.reports.clone();
+            let (reports, sign) = (self.reports.clone(), self.sign);
             let signs = tokio::spawn(async move {
                 loop {
-                    tokio::time::sleep(SIGN).await;
+                    tokio::time::sleep(sign).await;
                     // The next one says it again.
                     let _ = reports.pull(job, 0).await;
                 }

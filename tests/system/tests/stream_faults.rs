@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
 use hereafter::prelude::*;
 use hereafter::worker::WorkerConfig;
 use tasksystem::{Journal, World, on_each_broker};
@@ -23,6 +23,11 @@ fn patient(State(journal): State<Journal>, count: u64) -> impl Stream<Item = u64
     stream::iter(0..count).inspect(move |_| {
         let _held = &guard;
     })
+}
+
+#[register_task(name = "stream_faults::impatient", on_demand, window = 0, patience = "1s")]
+fn impatient(count: u64) -> impl Stream<Item = u64> {
+    stream::iter(0..count)
 }
 
 /// A worker whose leases last this long.
@@ -51,6 +56,16 @@ on_each_broker! {
         let expected = [Err(JobError::Restarted { job: handle.id() })];
         let expected: Vec<_> = expected.into_iter().chain((0..5).map(Ok)).collect();
         assert_eq!(rest, expected);
+        worker.stop().await.unwrap();
+    }
+
+    async fn a_reader_that_is_slower_than_a_short_patience_is_there_all_the_same(world: World) {
+        let worker = world.start();
+        let handle = impatient(3).delay().await.unwrap();
+        let mut items = handle.stream();
+        assert_eq!(items.next().await.unwrap(), Ok(0));
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(items.try_collect::<Vec<_>>().await.unwrap(), [1, 2]);
         worker.stop().await.unwrap();
     }
 }
