@@ -286,6 +286,9 @@ impl Reader {
     async fn take(&mut self, items: Items) -> Result<Step, JobError> {
         let is_over = is_over(&items);
         let Items { run, first, items, total, state } = items;
+        if state.is_none() {
+            return Err(JobError::unknown(self.job));
+        }
         let is_anew = run != self.run;
         let had_some = self.next > 0;
         if is_anew {
@@ -296,32 +299,43 @@ impl Reader {
         if is_anew && had_some {
             return Ok(Step::Restarted);
         }
-        if state.is_none() {
-            return Err(JobError::unknown(self.job));
-        }
         if is_over && self.next + self.buffer.len() as u64 >= total {
             self.end().await?;
+        } else if is_over && self.buffer.is_empty() {
+            return Err(self.incomplete(total));
         }
         Ok(Step::Nothing)
     }
 
+    /// Somebody took items out of the store.
+    fn incomplete(&self, total: u64) -> JobError {
+        let reason = format!("its stream has {total} items, and item {} is missing", self.next);
+        JobError::Unreadable { job: self.job, task: self.task.clone(), reason }
+    }
+
     /// The job is final, and all its items are here.
     async fn end(&mut self) -> Result<(), JobError> {
+        if !self.buffer.is_empty() {
+            return Ok(());
+        }
         let lookup = patiently(self.job, || self.client.lookup_only(self.job)).await?;
-        if self.buffer.is_empty() {
-            self.is_over = true;
-            if self.run.is_none() {
-                // It did not stream: its result is a list, or the stream of what continued it.
-                if let Some(job) = continued_by(&lookup, self.job) {
-                    (self.job, self.is_over) = (job, false);
-                } else {
-                    self.buffer.extend(elements(lookup, self.job)?);
-                }
-            } else if let Lookup::Final(outcome) = lookup
-                && let Some(error) = outcome.error()
-            {
-                return Err(error);
+        match &lookup {
+            // It was replayed meanwhile.
+            Lookup::Pending(_) => return Ok(()),
+            Lookup::Unknown => return Err(JobError::unknown(self.job)),
+            Lookup::Final(_) => self.is_over = true,
+        }
+        if self.run.is_none() {
+            // It did not stream: its result is a list, or the stream of what continued it.
+            if let Some(job) = continued_by(&lookup, self.job) {
+                (self.job, self.is_over) = (job, false);
+            } else {
+                self.buffer.extend(elements(lookup, self.job)?);
             }
+        } else if let Lookup::Final(outcome) = lookup
+            && let Some(error) = outcome.error()
+        {
+            return Err(error);
         }
         Ok(())
     }

@@ -1,9 +1,16 @@
 //! Streams where something goes wrong: lost leases, slow readers, items that are gone.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use hereafter::JobId;
+use hereafter::broker::{
+    BrokerError, Connection, Demand, Items, LogLine, ProgressNow, ReadItems, Report, Reports,
+    Settled,
+};
 use hereafter::prelude::*;
 use hereafter::worker::WorkerConfig;
 use tasksystem::{Journal, World, on_each_broker};
@@ -28,6 +35,51 @@ fn patient(State(journal): State<Journal>, count: u64) -> impl Stream<Item = u64
 #[register_task(name = "stream_faults::impatient", on_demand, window = 0, patience = "1s")]
 fn impatient(count: u64) -> impl Stream<Item = u64> {
     stream::iter(0..count)
+}
+
+#[register_task(name = "stream_faults::numbers")]
+fn numbers(count: u64) -> impl Stream<Item = u64> {
+    stream::iter(0..count)
+}
+
+/// A store out of which somebody took all items.
+#[derive(Debug)]
+struct Emptied(Arc<dyn Reports>);
+
+#[async_trait]
+impl Reports for Emptied {
+    async fn report(&self, batch: &[Report]) -> Result<Vec<Settled>, BrokerError> {
+        self.0.report(batch).await
+    }
+
+    async fn progress(
+        &self,
+        job: JobId,
+        seen: Option<u64>,
+        wait: Duration,
+    ) -> Result<ProgressNow, BrokerError> {
+        self.0.progress(job, seen, wait).await
+    }
+
+    async fn log(&self, job: JobId) -> Result<Vec<LogLine>, BrokerError> {
+        self.0.log(job).await
+    }
+
+    async fn items(&self, read: &ReadItems, wait: Duration) -> Result<Items, BrokerError> {
+        Ok(Items { items: Vec::new(), ..self.0.items(read, wait).await? })
+    }
+
+    async fn pull(&self, job: JobId, until: u64) -> Result<(), BrokerError> {
+        self.0.pull(job, until).await
+    }
+
+    async fn demand(
+        &self,
+        known: &[(JobId, u64)],
+        wait: Duration,
+    ) -> Result<Vec<Option<Demand>>, BrokerError> {
+        self.0.demand(known, wait).await
+    }
 }
 
 /// A worker whose leases last this long.
@@ -67,5 +119,29 @@ on_each_broker! {
         tokio::time::sleep(Duration::from_secs(3)).await;
         assert_eq!(items.try_collect::<Vec<_>>().await.unwrap(), [1, 2]);
         worker.stop().await.unwrap();
+    }
+
+    async fn a_reader_that_comes_too_late_for_the_rest_is_told_so(world: World) {
+        let call = numbers(2_500).keep_result(Duration::from_secs(1));
+        let handle = call.delay().await.unwrap();
+        world.drain().await;
+        let mut items = handle.stream();
+        assert_eq!(items.next().await.unwrap(), Ok(0));
+        world.advance(Duration::from_secs(5));
+        world.upkeep().await;
+        let rest: Vec<_> = items.collect().await;
+        let (last, before) = rest.split_last().unwrap();
+        assert!(matches!(last, Err(JobError::NotKept { .. })), "{last:?}");
+        assert!(before.iter().all(Result::is_ok), "{:?}", before.last());
+    }
+
+    async fn items_that_somebody_took_out_of_the_store_are_missed(world: World) {
+        let handle = numbers(3).delay().await.unwrap();
+        world.drain().await;
+        let open = world.client.connection().unwrap().clone();
+        let reports: Option<Arc<dyn Reports>> = open.reports.clone().map(|it| Arc::new(Emptied(it)) as _);
+        let handle = Client::new(Connection { reports, ..open }).handle::<Vec<u64>>(handle.id());
+        let read: Vec<_> = handle.stream().collect().await;
+        assert!(matches!(read[..], [Err(JobError::Unreadable { .. })]), "{read:?}");
     }
 }
