@@ -318,7 +318,7 @@ impl Reader {
         if !self.buffer.is_empty() {
             return Ok(());
         }
-        let lookup = patiently(self.job, || self.client.lookup_only(self.job)).await?;
+        let lookup = patiently(self.job, || self.client.lookup(self.job)).await?;
         match &lookup {
             // It was replayed meanwhile.
             Lookup::Pending(_) => return Ok(()),

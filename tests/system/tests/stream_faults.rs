@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use hereafter::JobId;
 use hereafter::broker::{
-    BrokerError, Connection, Demand, Items, LogLine, ProgressNow, ReadItems, Report, Reports,
-    Settled,
+    BrokerError, Connection, Demand, Items, JobState, LogLine, ProgressNow, ReadItems, Report,
+    Reports, Settled,
 };
 use hereafter::prelude::*;
 use hereafter::worker::WorkerConfig;
@@ -40,6 +40,12 @@ fn impatient(count: u64) -> impl Stream<Item = u64> {
 #[register_task(name = "stream_faults::numbers")]
 fn numbers(count: u64) -> impl Stream<Item = u64> {
     stream::iter(0..count)
+}
+
+/// Goes on as a stream of which less is kept than of itself.
+#[register_task(name = "stream_faults::continued", keep_result = "1h")]
+async fn continued(count: u64) -> Call<Vec<u64>> {
+    numbers(count).keep_result(Duration::from_secs(1)).erase()
 }
 
 /// A store out of which somebody took all items.
@@ -143,5 +149,28 @@ on_each_broker! {
         let handle = Client::new(Connection { reports, ..open }).handle::<Vec<u64>>(handle.id());
         let read: Vec<_> = handle.stream().collect().await;
         assert!(matches!(read[..], [Err(JobError::Unreadable { .. })]), "{read:?}");
+    }
+
+    async fn items_that_are_gone_are_an_error_and_no_shorter_list(world: World) {
+        let handle = continued(10).delay().await.unwrap();
+        world.drain().await;
+        world.advance(Duration::from_secs(5));
+        world.upkeep().await;
+        assert_eq!(handle.state().await.unwrap(), Some(JobState::Done));
+        let answer = handle.clone().await;
+        assert!(matches!(answer, Err(JobError::NotKept { .. })), "{answer:?}");
+        let read: Vec<_> = handle.stream().collect().await;
+        assert!(matches!(read[..], [Err(JobError::NotKept { .. })]), "{read:?}");
+    }
+
+    async fn the_state_of_a_job_that_streamed_needs_none_of_its_items(world: World) {
+        let handle = numbers(3).delay().await.unwrap();
+        world.drain().await;
+        let open = world.client.connection().unwrap().clone();
+        let client = Client::new(Connection { reports: None, ..open });
+        let handle = client.handle::<Vec<u64>>(handle.id());
+        assert_eq!(handle.state().await.unwrap(), Some(JobState::Done));
+        let answer = handle.stream().next().await.unwrap();
+        assert!(matches!(answer, Err(JobError::Unreachable { .. })), "{answer:?}");
     }
 }
