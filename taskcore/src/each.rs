@@ -206,6 +206,10 @@ async fn run(args: Args, context: Context) -> Completion {
             // How that one ended is not the business of what follows its items.
             Ok(Batch::End) => return Ok(Yielded::Result(Some(count(stored)))),
             Err(error @ JobError::Unreachable { .. }) => return Err(raised(error)),
+            // Nobody knows which items it had.
+            Err(error @ (JobError::NotKept { .. } | JobError::Unreadable { .. })) => {
+                return Err(Raised::new(error, true));
+            }
             Err(_) => return Ok(Yielded::Result(Some(count(stored)))),
         }
     }

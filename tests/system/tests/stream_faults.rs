@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use hereafter::JobId;
 use hereafter::broker::{
-    BrokerError, Connection, Demand, Items, JobState, LogLine, ProgressNow, ReadItems, Report,
-    Reports, Settled,
+    BrokerError, Connection, Demand, EventKind, Items, JobState, LogLine, ProgressNow, ReadItems,
+    Report, Reports, Settled,
 };
 use hereafter::prelude::*;
 use hereafter::worker::WorkerConfig;
@@ -47,6 +47,13 @@ fn numbers(count: u64) -> impl Stream<Item = u64> {
 async fn continued(count: u64) -> Call<Vec<u64>> {
     numbers(count).keep_result(Duration::from_secs(1)).erase()
 }
+
+#[register_task(name = "stream_faults::each")]
+fn each(State(journal): State<Journal>, place: String, item: u64) {
+    journal.write(format_args!("{place} {item}"));
+}
+
+const LONG: Duration = Duration::from_secs(60);
 
 /// A store out of which somebody took all items.
 #[derive(Debug)]
@@ -172,5 +179,26 @@ on_each_broker! {
         assert_eq!(handle.state().await.unwrap(), Some(JobState::Done));
         let answer = handle.stream().next().await.unwrap();
         assert!(matches!(answer, Err(JobError::Unreachable { .. })), "{answer:?}");
+    }
+
+    async fn what_follows_the_items_of_a_stream_that_is_gone_fails(world: World) {
+        let handle = numbers(3).keep_result(Duration::from_secs(1)).delay().await.unwrap();
+        world.drain().await;
+        world.advance(Duration::from_secs(5));
+        world.upkeep().await;
+        let followed = handle.then_each(|item| each("late", item)).await.unwrap();
+        world.drain().await;
+        let answer = followed.wait(LONG).await;
+        assert!(matches!(answer, Err(JobError::Failed(_))), "{answer:?}");
+    }
+
+    async fn each_item_of_a_stream_on_demand_is_followed(world: World) {
+        let worker = world.start();
+        let handle = patient(3).delay().await.unwrap();
+        world.until(EventKind::Started, handle.id()).await;
+        let followed = handle.then_each(|item| each("each", item)).await.unwrap();
+        assert_eq!(followed.wait(LONG).await.unwrap(), 3);
+        world.journal.wait_for("each 2").await;
+        worker.stop().await.unwrap();
     }
 }
