@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -14,6 +14,17 @@ use hereafter::broker::{
 use hereafter::prelude::*;
 use hereafter::worker::WorkerConfig;
 use tasksystem::{Journal, World, on_each_broker};
+
+/// Never waits, and takes a while for each item.
+#[register_task(name = "stream_faults::busy", timeout = "1s", retries = 0)]
+fn busy() -> impl Stream<Item = u64> {
+    stream::iter(0..40_000).inspect(|_| {
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_micros(500) {
+            std::hint::spin_loop();
+        }
+    })
+}
 
 /// Writes when it is dropped.
 struct Guard(Journal);
@@ -199,6 +210,14 @@ on_each_broker! {
         let followed = handle.then_each(|item| each("each", item)).await.unwrap();
         assert_eq!(followed.wait(LONG).await.unwrap(), 3);
         world.journal.wait_for("each 2").await;
+        worker.stop().await.unwrap();
+    }
+
+    async fn a_stream_that_never_waits_is_timed_out(world: World) {
+        let worker = world.start();
+        let handle = busy().delay().await.unwrap();
+        let answer = handle.wait(LONG).await;
+        assert!(matches!(answer, Err(JobError::TimedOut(_))), "{:?}", answer.map(|all| all.len()));
         worker.stop().await.unwrap();
     }
 }
