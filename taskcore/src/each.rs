@@ -140,8 +140,7 @@ struct BoundEach {
 impl Bound<Result<u64, JobError>> for BoundEach {
     fn plan(&self, caller: &Caller<'_>) -> Result<Planned, CodecError> {
         let mut args = ArgsPlan::new();
-        args.begin("of");
-        encode_arg(self.of, &mut args)?;
+        args.add_input("of", Planned::Id(self.of));
         args.begin("task");
         encode_arg(&self.task, &mut args)?;
         args.begin("follow");

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::unique::{Standing, Taken};
@@ -346,7 +347,7 @@ fn calls_inside(plan: &Plan) -> Vec<&Plan> {
 fn add_calls<'a>(planned: &'a Planned, calls: &mut Vec<&'a Plan>) {
     match planned {
         Planned::Call(plan) => calls.push(plan),
-        Planned::Job(..) | Planned::Failure(..) => {}
+        Planned::Job(..) | Planned::Id(_) | Planned::Failure(..) => {}
         Planned::Try(inner) => add_calls(inner, calls),
         Planned::List(list) => list.iter().for_each(|item| add_calls(item, calls)),
         Planned::Map(pairs) => pairs.iter().for_each(|(_, item)| add_calls(item, calls)),
@@ -366,6 +367,7 @@ fn source(planned: &Planned, tolerant: bool, jobs: &Jobs<'_>, inputs: &mut Input
             inputs.add(Input { job, tolerant, owned: false });
             Source::Job(job)
         }),
+        Planned::Id(job) => Source::Value(raw(&jobs.real(*job))),
         Planned::Failure(job, handle) => match known(*job, handle) {
             Some(Source::Error(error)) => Source::Value(raw(&error)),
             Some(_) => Source::Error(Box::new(did_not_fail(*job))),
@@ -405,8 +407,8 @@ fn known(job: JobId, handle: &HandleSource) -> Option<Source> {
     Some(Source::Error(Box::new(error)))
 }
 
-fn raw(error: &JobError) -> Box<RawValue> {
-    serde_json::value::to_raw_value(error).expect("errors are plain data")
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("errors and ids are plain data")
 }
 
 fn value(result: Option<&Payload>) -> Source {

@@ -220,4 +220,17 @@ on_each_broker! {
         assert!(matches!(answer, Err(JobError::TimedOut(_))), "{:?}", answer.map(|all| all.len()));
         worker.stop().await.unwrap();
     }
+
+    async fn each_item_of_a_job_that_is_there_already_is_followed(world: World) {
+        let first = numbers(3).unique("numbers").delay().await.unwrap();
+        let again = numbers(3).unique("numbers").on_conflict(OnConflict::Reuse);
+        let again = again.then_each(|item| each("again", item)).delay().await.unwrap();
+        assert_eq!(first.id(), again.id());
+        world.drain().await;
+        world.advance(Duration::from_secs(2));
+        world.drain().await;
+        let mut lines = world.journal.lines();
+        lines.sort();
+        assert_eq!(lines, ["again 0", "again 1", "again 2"]);
+    }
 }
