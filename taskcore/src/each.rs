@@ -200,7 +200,7 @@ async fn run(args: Args, context: Context) -> Completion {
                 context.progress(stored, 0);
                 context.message(run.to_string());
             }
-            Ok(Batch::Restarted) => {}
+            Ok(Batch::Restarted) => stored = 0,
             Ok(Batch::Nothing) => return Ok(Yielded::Snoozed(REST)),
             // How that one ended is not the business of what follows its items.
             Ok(Batch::End) => return Ok(Yielded::Result(Some(count(stored)))),

@@ -59,6 +59,14 @@ async fn continued(count: u64) -> Call<Vec<u64>> {
     numbers(count).keep_result(Duration::from_secs(1)).erase()
 }
 
+/// Has items in its first attempt only, which fails.
+#[register_task(name = "stream_faults::once", retries = 1, backoff = "fixed(10s)")]
+fn once(cx: Context, count: u64) -> impl Stream<Item = Result<u64, String>> {
+    let is_first = cx.attempt() == 1;
+    let items = (0..count).map(Ok).chain([Err("broke".to_owned())]);
+    stream::iter(items.filter(move |_| is_first))
+}
+
 #[register_task(name = "stream_faults::each")]
 fn each(State(journal): State<Journal>, place: String, item: u64) {
     journal.write(format_args!("{place} {item}"));
@@ -232,5 +240,39 @@ on_each_broker! {
         let mut lines = world.journal.lines();
         lines.sort();
         assert_eq!(lines, ["again 0", "again 1", "again 2"]);
+    }
+
+    async fn what_follows_each_item_counts_those_of_the_last_attempt(world: World) {
+        let handle = once(3).delay().await.unwrap();
+        world.drain().await;
+        let followed = handle.then_each(|item| each("first", item)).await.unwrap();
+        world.drain().await;
+        world.journal.wait_for_lines(3).await;
+        world.advance(Duration::from_secs(12));
+        world.drain().await;
+        assert_eq!(handle.await.unwrap(), [0_u64; 0]);
+        world.advance(Duration::from_secs(2));
+        world.drain().await;
+        assert_eq!(followed.wait(LONG).await.unwrap(), 0);
+    }
+
+    async fn a_worker_that_drains_does_not_wait_for_readers_for_ever(world: World) {
+        let handle = impatient(3).delay().await.unwrap();
+        world.drain().await;
+        assert_eq!(handle.state().await.unwrap(), Some(JobState::Cancelled));
+    }
+
+    async fn a_stream_that_waits_for_readers_goes_back_when_its_worker_stops(world: World) {
+        let mut config = WorkerConfig::default();
+        config.grace = Duration::from_millis(100);
+        config.cancel_grace = Duration::from_millis(100);
+        let worker = world.start_with(world.worker().config(config));
+        let handle = patient(3).delay().await.unwrap();
+        world.until(EventKind::Started, handle.id()).await;
+        worker.stop().await.unwrap();
+        assert_eq!(handle.state().await.unwrap(), Some(JobState::Ready));
+        let worker = world.start();
+        assert_eq!(handle.stream().try_collect::<Vec<_>>().await.unwrap(), [0, 1, 2]);
+        worker.stop().await.unwrap();
     }
 }
