@@ -211,6 +211,10 @@ impl<'a> Graph<'a> {
         place: Place,
         added: &Added,
     ) -> Result<JobId, DelayError> {
+        if plan.task.name == EACH.name && self.client.mode() == Mode::Eager {
+            let (task, reason) = (plan.task.name.to_owned(), NO_STREAMS.to_owned());
+            return Err(DelayError::Option { task, reason });
+        }
         let mut inputs = Inputs::default();
         let mut sources = BTreeMap::new();
         let jobs = Jobs { added, aliases: &self.aliases };
@@ -246,25 +250,10 @@ impl<'a> Graph<'a> {
         let mut calls = Vec::new();
         options.follow_ups.iter().for_each(|follow_up| add_calls(follow_up, &mut calls));
         for call in calls {
-            self.check_each(call, options)?;
+            check_each(call, options)?;
             self.add_job(call, Due::Now, trace, Place::Input)?;
         }
         Ok(())
-    }
-
-    /// What follows each item needs items that are kept, and somebody who reads them.
-    fn check_each(&self, call: &Plan, followed: &CallOptions) -> Result<(), DelayError> {
-        if call.task.name != EACH.name {
-            return Ok(());
-        }
-        let reason = if followed.ignore_result {
-            "what follows each item reads the stream, of which `ignore_result` keeps nothing: use `keep_result`"
-        } else if self.client.mode() == Mode::Eager {
-            "an eager client stores no stream whose items something could follow: use a memory broker"
-        } else {
-            return Ok(());
-        };
-        Err(DelayError::Option { task: call.task.name.to_owned(), reason: reason.to_owned() })
     }
 
     /// The stored form of a job, checked against the limits.
@@ -300,6 +289,18 @@ impl<'a> Graph<'a> {
         Ok(envelope)
     }
 }
+
+/// What follows each item needs items that are kept.
+fn check_each(call: &Plan, followed: &CallOptions) -> Result<(), DelayError> {
+    if call.task.name != EACH.name || !followed.ignore_result {
+        return Ok(());
+    }
+    let reason = "what follows each item reads the stream, of which `ignore_result` keeps nothing: use `keep_result`";
+    Err(DelayError::Option { task: call.task.name.to_owned(), reason: reason.to_owned() })
+}
+
+const NO_STREAMS: &str =
+    "an eager client stores no stream whose items something could follow: use a memory broker";
 
 /// Whether the caller gets a handle of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
