@@ -37,6 +37,7 @@ struct Said {
     first: u64,
     /// The store does not know yet that a stream begins.
     opens: bool,
+    has_stream: bool,
     demand: Option<Wanted>,
     listed: Option<Urgency>,
     /// A report is on its way.
@@ -139,7 +140,8 @@ impl Speech {
         let mut said = self.lock();
         said.is_sending = false;
         if is_lost {
-            *said = Said { is_lost: true, demand: said.demand, ..Said::default() };
+            let Said { has_stream, demand, .. } = *said;
+            *said = Said { is_lost: true, has_stream, demand, ..Said::default() };
         }
         let listed = said.listed;
         drop(said);
@@ -174,6 +176,12 @@ impl Speech {
         }
     }
 
+    /// Whether the store does not have all items of its stream.
+    pub(crate) fn lacks_items(&self) -> bool {
+        let said = self.lock();
+        said.has_stream && (said.is_lost || !said.is_silent())
+    }
+
     /// A place for the items of its stream, which begins now.
     pub(crate) fn outlet(
         self: &Arc<Self>,
@@ -181,7 +189,7 @@ impl Speech {
         item_limit: usize,
     ) -> Publisher {
         self.say(Urgency::Urgent, |said| {
-            said.opens = true;
+            (said.opens, said.has_stream) = (true, true);
             said.demand = demand.map(|options| Wanted { options, until: 0, is_waiting: false });
         });
         Publisher { speech: self.clone(), item_limit }

@@ -12,8 +12,9 @@ use hereafter::broker::{
     Report, Reports, Settled,
 };
 use hereafter::prelude::*;
-use hereafter::worker::WorkerConfig;
+use hereafter::worker::{Worker, WorkerConfig};
 use tasksystem::{Journal, World, on_each_broker};
+use tokio::sync::Notify;
 
 /// Never waits, and takes a while for each item.
 #[register_task(name = "stream_faults::busy", timeout = "1s", retries = 0)]
@@ -74,14 +75,40 @@ fn each(State(journal): State<Journal>, place: String, item: u64) {
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// A store out of which somebody took all items.
+/// A store with which something is wrong.
 #[derive(Debug)]
-struct Emptied(Arc<dyn Reports>);
+struct Faulty {
+    store: Arc<dyn Reports>,
+    fault: Fault,
+}
+
+#[derive(Debug)]
+enum Fault {
+    /// Somebody took all items out of it.
+    Emptied,
+    /// It cannot take reports.
+    Deaf(Notify),
+}
+
+impl Faulty {
+    /// The client of a world whose store has this fault.
+    fn client(world: &World, fault: Fault) -> (Client, Arc<Self>) {
+        let open = world.client.connection().unwrap().clone();
+        let faulty = Arc::new(Self { store: open.reports.clone().unwrap(), fault });
+        let reports: Option<Arc<dyn Reports>> = Some(faulty.clone());
+        (Client::new(Connection { reports, ..open }), faulty)
+    }
+}
 
 #[async_trait]
-impl Reports for Emptied {
+impl Reports for Faulty {
     async fn report(&self, batch: &[Report]) -> Result<Vec<Settled>, BrokerError> {
-        self.0.report(batch).await
+        if let Fault::Deaf(asked) = &self.fault {
+            asked.notify_one();
+            let source = "it is deaf".into();
+            return Err(BrokerError::Unavailable { broker: "faulty", source });
+        }
+        self.store.report(batch).await
     }
 
     async fn progress(
@@ -90,19 +117,23 @@ impl Reports for Emptied {
         seen: Option<u64>,
         wait: Duration,
     ) -> Result<ProgressNow, BrokerError> {
-        self.0.progress(job, seen, wait).await
+        self.store.progress(job, seen, wait).await
     }
 
     async fn log(&self, job: JobId) -> Result<Vec<LogLine>, BrokerError> {
-        self.0.log(job).await
+        self.store.log(job).await
     }
 
     async fn items(&self, read: &ReadItems, wait: Duration) -> Result<Items, BrokerError> {
-        Ok(Items { items: Vec::new(), ..self.0.items(read, wait).await? })
+        let found = self.store.items(read, wait).await?;
+        Ok(match self.fault {
+            Fault::Emptied => Items { items: Vec::new(), ..found },
+            Fault::Deaf(_) => found,
+        })
     }
 
     async fn pull(&self, job: JobId, until: u64) -> Result<(), BrokerError> {
-        self.0.pull(job, until).await
+        self.store.pull(job, until).await
     }
 
     async fn demand(
@@ -110,7 +141,7 @@ impl Reports for Emptied {
         known: &[(JobId, u64)],
         wait: Duration,
     ) -> Result<Vec<Option<Demand>>, BrokerError> {
-        self.0.demand(known, wait).await
+        self.store.demand(known, wait).await
     }
 }
 
@@ -170,9 +201,8 @@ on_each_broker! {
     async fn items_that_somebody_took_out_of_the_store_are_missed(world: World) {
         let handle = numbers(3).delay().await.unwrap();
         world.drain().await;
-        let open = world.client.connection().unwrap().clone();
-        let reports: Option<Arc<dyn Reports>> = open.reports.clone().map(|it| Arc::new(Emptied(it)) as _);
-        let handle = Client::new(Connection { reports, ..open }).handle::<Vec<u64>>(handle.id());
+        let (client, _) = Faulty::client(&world, Fault::Emptied);
+        let handle = client.handle::<Vec<u64>>(handle.id());
         let read: Vec<_> = handle.stream().collect().await;
         assert!(matches!(read[..], [Err(JobError::Unreadable { .. })]), "{read:?}");
     }
@@ -274,5 +304,21 @@ on_each_broker! {
         let worker = world.start();
         assert_eq!(handle.stream().try_collect::<Vec<_>>().await.unwrap(), [0, 1, 2]);
         worker.stop().await.unwrap();
+    }
+
+    async fn a_stream_whose_items_could_not_be_stored_in_time_is_not_done(world: World) {
+        let handle = numbers(3).delay().await.unwrap();
+        let (client, faulty) = Faulty::client(&world, Fault::Deaf(Notify::new()));
+        let mut config = WorkerConfig::default();
+        config.grace = Duration::from_millis(100);
+        config.cancel_grace = Duration::from_millis(100);
+        let worker = Worker::builder(client).without_hooks().provide(world.journal.clone());
+        let worker = world.start_with(worker.config(config));
+        let Fault::Deaf(asked) = &faulty.fault else { unreachable!() };
+        asked.notified().await;
+        worker.stop().await.unwrap();
+        assert_eq!(handle.state().await.unwrap(), Some(JobState::Ready));
+        world.drain().await;
+        assert_eq!(handle.await.unwrap(), [0, 1, 2]);
     }
 }
