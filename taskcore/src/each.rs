@@ -140,8 +140,7 @@ struct BoundEach {
 impl Bound<Result<u64, JobError>> for BoundEach {
     fn plan(&self, caller: &Caller<'_>) -> Result<Planned, CodecError> {
         let mut args = ArgsPlan::new();
-        args.begin("of");
-        encode_arg(self.of, &mut args)?;
+        args.add_input("of", Planned::Id(self.of));
         args.begin("task");
         encode_arg(&self.task, &mut args)?;
         args.begin("follow");
@@ -201,11 +200,15 @@ async fn run(args: Args, context: Context) -> Completion {
                 context.progress(stored, 0);
                 context.message(run.to_string());
             }
-            Ok(Batch::Restarted) => {}
+            Ok(Batch::Restarted) => stored = 0,
             Ok(Batch::Nothing) => return Ok(Yielded::Snoozed(REST)),
             // How that one ended is not the business of what follows its items.
             Ok(Batch::End) => return Ok(Yielded::Result(Some(count(stored)))),
             Err(error @ JobError::Unreachable { .. }) => return Err(raised(error)),
+            // Nobody knows which items it had.
+            Err(error @ (JobError::NotKept { .. } | JobError::Unreadable { .. })) => {
+                return Err(Raised::new(error, true));
+            }
             Err(_) => return Ok(Yielded::Result(Some(count(stored)))),
         }
     }

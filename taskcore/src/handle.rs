@@ -236,12 +236,19 @@ impl<T> Handle<T> {
         JobError::Unreachable { job: self.job, reason: error_chain(error) }
     }
 
+    /// What is known of the job, without the items of a stream.
     async fn lookup(&self) -> Result<Lookup, JobError> {
         if let HandleSource::Known(lookup) = &self.source {
             return Ok((**lookup).clone());
         }
         let Some(client) = self.client()? else { return Ok(Lookup::Unknown) };
         client.lookup(self.job).await.map_err(|error| self.unreachable(&error))
+    }
+
+    /// The same, with them.
+    async fn whole(&self, lookup: Lookup) -> Result<Lookup, JobError> {
+        let Some(client) = self.client()? else { return Ok(lookup) };
+        client.whole(lookup).await.map_err(|error| self.unreachable(&error))
     }
 }
 
@@ -262,7 +269,7 @@ impl<T: DeserializeOwned + Send + 'static> Handle<T> {
         if timeout.is_zero() {
             return match self.lookup().await? {
                 Lookup::Pending(_) => Err(JobError::NotYet { job: self.job, waited: timeout }),
-                lookup => self.clone().read(lookup),
+                lookup => self.read(self.whole(lookup).await?),
             };
         }
         match tokio::time::timeout(timeout, self.clone()).await {

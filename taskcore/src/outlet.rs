@@ -134,14 +134,23 @@ pub async fn pour<T, I>(
     judge: impl Fn(I) -> Result<T, Raised>,
 ) -> Result<(), Raised> {
     let mut items = pin!(items);
+    let mut made: u64 = 0;
     loop {
         room(outlet).await;
         match items.next().await {
             Some(item) => outlet.put(judge(item)?)?,
             None => return Ok(()),
         }
+        made += 1;
+        if made.is_multiple_of(AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
     }
 }
+
+/// Items that a stream which never waits makes before others have their turn: its time-out and its
+/// cancellation among them.
+const AT_ONCE: u64 = 32;
 
 /// All items of a stream; for generated code.
 pub async fn collect<T>(items: impl Stream<Item = T>) -> Vec<T> {

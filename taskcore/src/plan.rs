@@ -29,6 +29,8 @@ pub(crate) enum Planned {
     Call(Box<Plan>),
     /// A job that is there.
     Job(JobId, HandleSource),
+    /// The id of a job, or of the one that stands in for it.
+    Id(JobId),
     /// What this gives, as a `Result` that says why if it is not there.
     Try(Box<Self>),
     /// The failure of a job that is there.

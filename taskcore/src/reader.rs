@@ -36,8 +36,12 @@ const WAIT: Duration = Duration::from_secs(10);
 /// How long an unreachable store is asked again before the reader is told.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A reader of a stream that is made on demand says this often that it is there.
+/// A reader of a stream that is made on demand says this often that it is there, or more often if
+/// its task is less patient.
 const SIGN: Duration = Duration::from_secs(10);
+
+/// But not more often than this.
+const SIGN_MIN: Duration = Duration::from_millis(50);
 
 /// Items in one answer.
 const PAGE: u32 = 1_000;
@@ -152,6 +156,8 @@ pub(crate) struct Reader {
     job: JobId,
     task: String,
     pull: Pull,
+    /// How often it says that it is there.
+    sign: Duration,
     run: Option<u64>,
     /// The index of the first item of `buffer`.
     next: u64,
@@ -188,9 +194,11 @@ enum Step {
 impl Reader {
     pub(crate) fn new(client: Client, reports: Arc<dyn Reports>, job: JobId, task: String) -> Self {
         let linked = registry().find(&task).map(|task| task.stream);
+        let demand = linked.flatten().and_then(|options| options.on_demand);
+        let sign = demand.map_or(SIGN, |demand| (demand.patience / 4).clamp(SIGN_MIN, SIGN));
         let pull = match linked {
             None => Pull::WhenIdle,
-            Some(Some(options)) if options.on_demand.is_some() => Pull::Always,
+            Some(_) if demand.is_some() => Pull::Always,
             Some(_) => Pull::Never,
         };
         Self {
@@ -199,6 +207,7 @@ impl Reader {
             job,
             task,
             pull,
+            sign,
             run: None,
             next: 0,
             buffer: VecDeque::new(),
@@ -285,6 +294,9 @@ impl Reader {
     async fn take(&mut self, items: Items) -> Result<Step, JobError> {
         let is_over = is_over(&items);
         let Items { run, first, items, total, state } = items;
+        if state.is_none() {
+            return Err(JobError::unknown(self.job));
+        }
         let is_anew = run != self.run;
         let had_some = self.next > 0;
         if is_anew {
@@ -295,32 +307,43 @@ impl Reader {
         if is_anew && had_some {
             return Ok(Step::Restarted);
         }
-        if state.is_none() {
-            return Err(JobError::unknown(self.job));
-        }
         if is_over && self.next + self.buffer.len() as u64 >= total {
             self.end().await?;
+        } else if is_over && self.buffer.is_empty() {
+            return Err(self.incomplete(total));
         }
         Ok(Step::Nothing)
     }
 
+    /// Somebody took items out of the store.
+    fn incomplete(&self, total: u64) -> JobError {
+        let reason = format!("its stream has {total} items, and item {} is missing", self.next);
+        JobError::Unreadable { job: self.job, task: self.task.clone(), reason }
+    }
+
     /// The job is final, and all its items are here.
     async fn end(&mut self) -> Result<(), JobError> {
-        let lookup = patiently(self.job, || self.client.lookup_only(self.job)).await?;
-        if self.buffer.is_empty() {
-            self.is_over = true;
-            if self.run.is_none() {
-                // It did not stream: its result is a list, or the stream of what continued it.
-                if let Some(job) = continued_by(&lookup, self.job) {
-                    (self.job, self.is_over) = (job, false);
-                } else {
-                    self.buffer.extend(elements(lookup, self.job)?);
-                }
-            } else if let Lookup::Final(outcome) = lookup
-                && let Some(error) = outcome.error()
-            {
-                return Err(error);
+        if !self.buffer.is_empty() {
+            return Ok(());
+        }
+        let lookup = patiently(self.job, || self.client.lookup(self.job)).await?;
+        match &lookup {
+            // It was replayed meanwhile.
+            Lookup::Pending(_) => return Ok(()),
+            Lookup::Unknown => return Err(JobError::unknown(self.job)),
+            Lookup::Final(_) => self.is_over = true,
+        }
+        if self.run.is_none() {
+            // It did not stream: its result is a list, or the stream of what continued it.
+            if let Some(job) = continued_by(&lookup, self.job) {
+                (self.job, self.is_over) = (job, false);
+            } else {
+                self.buffer.extend(elements(lookup, self.job)?);
             }
+        } else if let Lookup::Final(outcome) = lookup
+            && let Some(error) = outcome.error()
+        {
+            return Err(error);
         }
         Ok(())
     }
@@ -330,10 +353,10 @@ impl Reader {
         let (job, until) = (self.job, self.next + 1);
         patiently(job, || self.reports.pull(job, until)).await?;
         if self.signs.is_none() {
-            let reports = self.reports.clone();
+            let (reports, sign) = (self.reports.clone(), self.sign);
             let signs = tokio::spawn(async move {
                 loop {
-                    tokio::time::sleep(SIGN).await;
+                    tokio::time::sleep(sign).await;
                     // The next one says it again.
                     let _ = reports.pull(job, 0).await;
                 }

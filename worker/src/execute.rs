@@ -119,6 +119,10 @@ impl Executor {
         };
         if let Some(speech) = &speech {
             self.flush(speech, &ended).await;
+            if !matches!(ended, Ended::Interrupted(_)) && speech.lacks_items() {
+                // It had to stop before the store had them: a verdict would be on half a stream.
+                return Some(Verdict::Release);
+            }
         }
         self.decide(ended, &context, &envelope)
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use taskcore::broker::{BrokerError, Reports};
+use taskcore::broker::{BrokerError, Receipt, Reports};
 use taskcore::{JobId, error_chain};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,8 @@ use crate::speech::Speech;
 /// The streams in hand that are made on demand.
 #[derive(Default)]
 pub(crate) struct Readers {
-    streams: Mutex<HashMap<JobId, Arc<Speech>>>,
+    /// By delivery: a job may be in hand twice for a while, after its lease was lost.
+    streams: Mutex<HashMap<Receipt, Arc<Speech>>>,
     /// Rings when a stream joins.
     joined: Notify,
 }
@@ -24,12 +25,12 @@ pub(crate) struct Readers {
 /// A stream that is made on demand, as long as this is held.
 pub(crate) struct Reading {
     readers: Arc<Readers>,
-    job: JobId,
+    receipt: Receipt,
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.readers.lock().remove(&self.job);
+        self.readers.lock().remove(&self.receipt);
     }
 }
 
@@ -39,10 +40,10 @@ const WAIT: Duration = Duration::from_secs(10);
 impl Readers {
     /// Listens for the readers of a stream.
     pub(crate) fn join(self: &Arc<Self>, speech: Arc<Speech>) -> Reading {
-        let job = speech.job;
-        self.lock().insert(job, speech);
+        let receipt = speech.receipt.clone();
+        self.lock().insert(receipt.clone(), speech);
         self.joined.notify_one();
-        Reading { readers: self.clone(), job }
+        Reading { readers: self.clone(), receipt }
     }
 
     /// Tells streams what their readers want, and ends those whose readers have left, until the
@@ -83,7 +84,7 @@ impl Readers {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Speech>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Receipt, Arc<Speech>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -37,12 +37,15 @@ struct Said {
     first: u64,
     /// The store does not know yet that a stream begins.
     opens: bool,
+    has_stream: bool,
     demand: Option<Wanted>,
     listed: Option<Urgency>,
     /// A report is on its way.
     is_sending: bool,
     /// The delivery is no longer this worker's: nobody takes its reports.
     is_lost: bool,
+    /// Its run has ended: what is said after that is not heard.
+    is_over: bool,
 }
 
 /// What the readers of a stream want.
@@ -85,10 +88,15 @@ impl Speech {
     /// Changes what is said, and lists it for the next report.
     fn say(self: &Arc<Self>, urgency: Urgency, change: impl FnOnce(&mut Said)) {
         let mut said = self.lock();
-        if said.is_lost {
+        if said.is_lost || said.is_over {
             return;
         }
         change(&mut said);
+        self.list(said, urgency);
+    }
+
+    /// Lists what was said for the next report.
+    fn list(self: &Arc<Self>, mut said: MutexGuard<'_, Said>, urgency: Urgency) {
         // While one report is on its way, what is said makes the next.
         let is_new = said.listed < Some(urgency);
         if is_new {
@@ -104,8 +112,12 @@ impl Speech {
     /// The next report; `None` if there is nothing to say.
     pub(crate) fn take(&self) -> Option<Report> {
         let mut said = self.lock();
+        if said.is_sending {
+            // What is listed meanwhile is listed again when this one is sent.
+            return None;
+        }
         said.listed = None;
-        if said.is_sending || !said.has_news() {
+        if !said.has_news() {
             return None;
         }
         said.is_sending = true;
@@ -128,7 +140,8 @@ impl Speech {
         let mut said = self.lock();
         said.is_sending = false;
         if is_lost {
-            *said = Said { is_lost: true, demand: said.demand, ..Said::default() };
+            let Said { has_stream, demand, .. } = *said;
+            *said = Said { is_lost: true, has_stream, demand, ..Said::default() };
         }
         let listed = said.listed;
         drop(said);
@@ -139,30 +152,34 @@ impl Speech {
         self.sent.notify_waiters();
     }
 
-    /// Waits until the store has all that was said.
+    /// Waits until the store has all that was said so far; what is said from now on, by a function
+    /// that goes on after its verdict, is not heard.
     pub(crate) async fn flush(self: &Arc<Self>) {
-        if self.lock().is_silent() {
-            return;
-        }
         loop {
             let sent = self.sent.notified();
             tokio::pin!(sent);
             sent.as_mut().enable();
-            let is_done = {
+            {
                 let mut said = self.lock();
-                if said.lines_refused > 0 && !said.is_lost {
+                said.is_over = true;
+                if said.is_silent() {
+                    return;
+                }
+                if said.lines_refused > 0 {
                     let text = format!("{} more lines were not kept", said.lines_refused);
                     said.lines_refused = 0;
                     said.lines.push((Instant::now(), text));
                 }
-                said.is_silent()
-            };
-            if is_done {
-                return;
+                self.list(said, Urgency::Urgent);
             }
-            self.say(Urgency::Urgent, |_| ());
             sent.await;
         }
+    }
+
+    /// Whether the store does not have all items of its stream.
+    pub(crate) fn lacks_items(&self) -> bool {
+        let said = self.lock();
+        said.has_stream && (said.is_lost || !said.is_silent())
     }
 
     /// A place for the items of its stream, which begins now.
@@ -172,7 +189,7 @@ impl Speech {
         item_limit: usize,
     ) -> Publisher {
         self.say(Urgency::Urgent, |said| {
-            said.opens = true;
+            (said.opens, said.has_stream) = (true, true);
             said.demand = demand.map(|options| Wanted { options, until: 0, is_waiting: false });
         });
         Publisher { speech: self.clone(), item_limit }
@@ -305,5 +322,28 @@ impl Outlet<Payload> for Publisher {
             said.items.push(item);
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn who_goes_on_talking_does_not_hold_up_the_verdict() {
+        let receipt = Receipt::new(b"receipt".to_vec());
+        let speech = Speech::new(JobId::new(), receipt, Arc::default());
+        let speaker = Speaker(speech.clone());
+        speaker.progress(1, 0);
+        let mut flush = Box::pin(speech.flush());
+        assert!(flush.as_mut().now_or_never().is_none(), "there is something to write");
+        assert!(speech.take().is_some());
+        speaker.progress(2, 0);
+        speaker.log("late".to_owned());
+        speech.sent(false);
+        assert!(flush.as_mut().now_or_never().is_some(), "all that counts is written");
+        assert!(speech.take().is_none(), "what came after the end is not heard");
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::unique::{Standing, Taken};
@@ -210,6 +211,10 @@ impl<'a> Graph<'a> {
         place: Place,
         added: &Added,
     ) -> Result<JobId, DelayError> {
+        if plan.task.name == EACH.name && self.client.mode() == Mode::Eager {
+            let (task, reason) = (plan.task.name.to_owned(), NO_STREAMS.to_owned());
+            return Err(DelayError::Option { task, reason });
+        }
         let mut inputs = Inputs::default();
         let mut sources = BTreeMap::new();
         let jobs = Jobs { added, aliases: &self.aliases };
@@ -245,25 +250,10 @@ impl<'a> Graph<'a> {
         let mut calls = Vec::new();
         options.follow_ups.iter().for_each(|follow_up| add_calls(follow_up, &mut calls));
         for call in calls {
-            self.check_each(call, options)?;
+            check_each(call, options)?;
             self.add_job(call, Due::Now, trace, Place::Input)?;
         }
         Ok(())
-    }
-
-    /// What follows each item needs items that are kept, and somebody who reads them.
-    fn check_each(&self, call: &Plan, followed: &CallOptions) -> Result<(), DelayError> {
-        if call.task.name != EACH.name {
-            return Ok(());
-        }
-        let reason = if followed.ignore_result {
-            "what follows each item reads the stream, of which `ignore_result` keeps nothing: use `keep_result`"
-        } else if self.client.mode() == Mode::Eager {
-            "an eager client stores no stream whose items something could follow: use a memory broker"
-        } else {
-            return Ok(());
-        };
-        Err(DelayError::Option { task: call.task.name.to_owned(), reason: reason.to_owned() })
     }
 
     /// The stored form of a job, checked against the limits.
@@ -299,6 +289,18 @@ impl<'a> Graph<'a> {
         Ok(envelope)
     }
 }
+
+/// What follows each item needs items that are kept.
+fn check_each(call: &Plan, followed: &CallOptions) -> Result<(), DelayError> {
+    if call.task.name != EACH.name || !followed.ignore_result {
+        return Ok(());
+    }
+    let reason = "what follows each item reads the stream, of which `ignore_result` keeps nothing: use `keep_result`";
+    Err(DelayError::Option { task: call.task.name.to_owned(), reason: reason.to_owned() })
+}
+
+const NO_STREAMS: &str =
+    "an eager client stores no stream whose items something could follow: use a memory broker";
 
 /// Whether the caller gets a handle of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -346,7 +348,7 @@ fn calls_inside(plan: &Plan) -> Vec<&Plan> {
 fn add_calls<'a>(planned: &'a Planned, calls: &mut Vec<&'a Plan>) {
     match planned {
         Planned::Call(plan) => calls.push(plan),
-        Planned::Job(..) | Planned::Failure(..) => {}
+        Planned::Job(..) | Planned::Id(_) | Planned::Failure(..) => {}
         Planned::Try(inner) => add_calls(inner, calls),
         Planned::List(list) => list.iter().for_each(|item| add_calls(item, calls)),
         Planned::Map(pairs) => pairs.iter().for_each(|(_, item)| add_calls(item, calls)),
@@ -366,6 +368,7 @@ fn source(planned: &Planned, tolerant: bool, jobs: &Jobs<'_>, inputs: &mut Input
             inputs.add(Input { job, tolerant, owned: false });
             Source::Job(job)
         }),
+        Planned::Id(job) => Source::Value(raw(&jobs.real(*job))),
         Planned::Failure(job, handle) => match known(*job, handle) {
             Some(Source::Error(error)) => Source::Value(raw(&error)),
             Some(_) => Source::Error(Box::new(did_not_fail(*job))),
@@ -405,8 +408,8 @@ fn known(job: JobId, handle: &HandleSource) -> Option<Source> {
     Some(Source::Error(Box::new(error)))
 }
 
-fn raw(error: &JobError) -> Box<RawValue> {
-    serde_json::value::to_raw_value(error).expect("errors are plain data")
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("errors and ids are plain data")
 }
 
 fn value(result: Option<&Payload>) -> Source {

@@ -449,13 +449,8 @@ impl Client {
         Ok(self.operate("jobs")?.jobs(&filter).await?.pop())
     }
 
-    pub(crate) async fn lookup(&self, id: JobId) -> Result<Lookup, BrokerError> {
-        let lookup = self.lookup_only(id).await?;
-        self.whole(lookup).await
-    }
-
     /// What the store knows, without the items of a stream.
-    pub(crate) async fn lookup_only(&self, id: JobId) -> Result<Lookup, BrokerError> {
+    pub(crate) async fn lookup(&self, id: JobId) -> Result<Lookup, BrokerError> {
         let found = self.results("results")?.outcomes(&[id]).await?;
         Ok(found.into_iter().next().unwrap_or(Lookup::Unknown))
     }
@@ -484,29 +479,31 @@ impl Client {
         patiently(id, whole).await
     }
 
-    /// The same, with the items of a stream as its result: a list.
-    async fn whole(&self, lookup: Lookup) -> Result<Lookup, BrokerError> {
+    /// The same, with the items of a stream as its result: a list. Without all of them nothing is
+    /// known of it.
+    pub(crate) async fn whole(&self, lookup: Lookup) -> Result<Lookup, BrokerError> {
         let Lookup::Final(mut outcome) = lookup else { return Ok(lookup) };
         if let Some((job, count)) = outcome.result.as_ref().and_then(Payload::stream) {
-            outcome.result = Some(self.items(job, count).await?);
+            let Some(items) = self.items(job, count).await? else { return Ok(Lookup::Unknown) };
+            outcome.result = Some(items);
         }
         Ok(Lookup::Final(outcome))
     }
 
-    /// All items of a stream that has ended, as one list.
-    async fn items(&self, job: JobId, count: u64) -> Result<Payload, BrokerError> {
+    /// All items of a stream that has ended, as one list; `None` if they are no longer there.
+    async fn items(&self, job: JobId, count: u64) -> Result<Option<Payload>, BrokerError> {
         let reports = self.reports("items")?;
         let mut list = Collector::default();
         let mut read = ReadItems { job, run: None, from: 0, max: ITEMS };
         while read.from < count {
             let page = reports.items(&read, Duration::ZERO).await?;
-            if page.items.is_empty() {
-                break;
+            if page.items.is_empty() || page.first != read.from {
+                return Ok(None);
             }
             (read.run, read.from) = (page.run, page.first + page.items.len() as u64);
             page.items.into_iter().for_each(|item| list.add(&item));
         }
-        Ok(list.array())
+        Ok(Some(list.array()))
     }
 
     pub(crate) fn reports(

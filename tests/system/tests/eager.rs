@@ -3,6 +3,7 @@
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use futures::{Stream, TryStreamExt, stream};
 use hereafter::prelude::*;
 use hereafter::scope_state;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -113,4 +114,25 @@ async fn a_time_out_ends_the_run() {
         let Err(JobError::TimedOut(failure)) = job.unwrap().await else { panic!("no time-out") };
         assert_eq!(failure.message, "the attempt ran past its time-out of 20ms");
     }
+}
+
+#[register_task(name = "eager::numbers")]
+fn numbers(count: u64) -> impl Stream<Item = u64> {
+    stream::iter(0..count)
+}
+
+#[register_task(name = "eager::each")]
+fn each(item: u64) {
+    assert!(item < 3);
+}
+
+#[tokio::test]
+async fn an_eager_stream_is_read_but_nothing_follows_each_of_its_items() {
+    let client = Client::eager();
+    let handle = numbers(3).delay_on(&client).await.unwrap();
+    assert_eq!(handle.stream().try_collect::<Vec<_>>().await.unwrap(), [0, 1, 2]);
+    let refused = client.scope(handle.then_each(each)).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("eager"), "{refused}");
+    let refused = numbers(3).then_each(each).delay_on(&client).await.map(drop).unwrap_err();
+    assert!(refused.to_string().contains("eager"), "{refused}");
 }
