@@ -73,13 +73,18 @@ impl<'a> Envelope<'a> {
     ///
     /// [`EnvelopeError`] if the bytes are no envelope, or one of a higher version.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, EnvelopeError> {
-        // The version comes first: a later version may have changed anything else.
-        let Version { hereafter } =
-            serde_json::from_slice(bytes).map_err(|source| EnvelopeError::Foreign { source })?;
-        if hereafter != Self::VERSION {
-            return Err(EnvelopeError::Version { found: hereafter, supported: Self::VERSION });
+        let decoded = serde_json::from_slice::<Self>(bytes);
+        let found = match &decoded {
+            Ok(envelope) => Some(envelope.version),
+            // A later version may have changed anything but its number.
+            Err(_) => serde_json::from_slice(bytes).ok().map(|Version { hereafter }| hereafter),
+        };
+        match found {
+            Some(found) if found != Self::VERSION => {
+                Err(EnvelopeError::Version { found, supported: Self::VERSION })
+            }
+            _ => decoded.map_err(|source| EnvelopeError::Foreign { source }),
         }
-        serde_json::from_slice(bytes).map_err(|source| EnvelopeError::Foreign { source })
     }
 
     /// The bytes to store.
