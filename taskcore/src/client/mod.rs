@@ -342,19 +342,21 @@ impl Client {
         }
     }
 
-    /// The jobs that a call would be stored as, its own last; none if it is a handle. For the
-    /// testing kit.
+    /// The job that a call would be, and all that would be stored for it: calls inside of it,
+    /// itself, and what follows it. `None` if it is a handle. For the testing kit.
     ///
     /// # Errors
     ///
     /// As for delaying it.
     #[doc(hidden)]
-    pub fn would_store<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Vec<NewJob>, DelayError> {
+    pub fn would_store<T, R, P>(
+        &self,
+        call: &Call<T, R, P>,
+    ) -> Result<Option<(JobId, Vec<NewJob>)>, DelayError> {
+        let Root::Plan(plan) = Root::of(call)? else { return Ok(None) };
         let mut graph = Graph::new(self);
-        if let Root::Plan(plan) = Root::of(call)? {
-            graph.add(&plan, Due::Now)?;
-        }
-        graph.into_jobs()
+        let job = graph.add(&plan, Due::Now)?.id;
+        Ok(Some((job, graph.into_jobs()?)))
     }
 
     /// Stores jobs in one step, all or none. If none, `standing` knows more.
