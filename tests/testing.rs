@@ -49,7 +49,7 @@ async fn a_delayed_call_is_there_and_has_not_run() {
 
 #[hereafter::test]
 async fn a_call_is_found_whatever_follows_it_and_so_is_what_does() {
-    let call = |address| send(address).then(|sent| note(sent)).then(|sent| alert(sent.failure()));
+    let call = |address| send(address).then(note).then(|sent| alert(sent.failure()));
     let job = call("ada@example.org").delay().await.unwrap();
     assert_delayed(&call("ada@example.org"));
     assert_delayed(&send("ada@example.org"));

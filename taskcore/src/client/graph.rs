@@ -295,7 +295,7 @@ impl<'a> Graph<'a> {
             .expect("what serde_json wrote, serde_json reads");
         let mut headers = options.headers.clone();
         match headers.get(TraceParent::HEADER).map(|given| given.parse::<TraceParent>()) {
-            None => drop(headers.insert(TraceParent::HEADER.to_owned(), trace.to_string())),
+            None => drop(headers.insert(TraceParent::HEADER.to_owned(), trace.into())),
             Some(given) => drop(given.map_err(|error| unusable(error.to_string()))?),
         }
         let mut envelope = Envelope::new(task, args, sources, options, headers);
