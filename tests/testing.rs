@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
+use hereafter::JobId;
 use hereafter::broker::JobState;
 use hereafter::prelude::*;
 use hereafter::scope_state;
@@ -29,12 +30,44 @@ async fn welcome(name: String) -> Result<(), DelayError> {
     Ok(())
 }
 
+#[register_task]
+async fn note(sent: u32) {
+    let _ = sent;
+}
+
+#[register_task]
+async fn alert(error: JobError) {
+    let _ = error;
+}
+
 #[hereafter::test]
 async fn a_delayed_call_is_there_and_has_not_run() {
     let job = send("ada@example.org").delay().await.unwrap();
     assert_delayed(&send("ada@example.org"));
     refute_delayed(&send("bob@example.org"));
     assert_eq!(job.state().await, Ok(Some(JobState::Ready)));
+}
+
+#[hereafter::test]
+async fn a_call_is_found_whatever_follows_it_and_so_is_what_does() {
+    let call = |address| send(address).then(note).then(|sent| alert(sent.failure()));
+    let job = call("ada@example.org").delay().await.unwrap();
+    assert_delayed(&call("ada@example.org"));
+    assert_delayed(&send("ada@example.org"));
+    refute_delayed(&call("bob@example.org"));
+    assert_delayed(&note(job.clone()));
+    assert_delayed(&alert(job.failure()));
+
+    let other = send("bob@example.org").delay().await.unwrap();
+    refute_delayed(&note(other.clone()));
+    refute_delayed(&alert(other.failure()));
+}
+
+#[hereafter::test]
+#[should_panic(expected = "with arguments {\"error\":failure of job 0")]
+async fn a_missing_follow_up_says_whose_failure_it_takes() {
+    let handle: Handle<u32> = Client::current().unwrap().handle(JobId::new());
+    assert_delayed(&alert(handle.failure()));
 }
 
 #[hereafter::test]

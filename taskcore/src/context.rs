@@ -162,14 +162,14 @@ impl Context {
     /// a second, is not stored. In a direct call nobody listens.
     pub fn progress(&self, done: u64, total: u64) {
         if let Some(voice) = &self.shared.voice {
-            voice.progress(done, total);
+            voice.clone().progress(done, total);
         }
     }
 
     /// Says what the task is at, beside how far: [`Progress::message`](crate::broker::Progress).
     pub fn message(&self, text: impl Into<String>) {
         if let Some(voice) = &self.shared.voice {
-            voice.message(text.into());
+            voice.clone().message(text.into());
         }
     }
 
@@ -180,7 +180,7 @@ impl Context {
         let line = line.into();
         tracing::info!(target: "hereafter::log", job = %self.shared.job, task = self.shared.task, "{line}");
         if let Some(voice) = &self.shared.voice {
-            voice.log(line);
+            voice.clone().log(line);
         }
     }
 

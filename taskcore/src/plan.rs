@@ -71,7 +71,8 @@ impl ArgsPlan {
 
     /// The arguments that are here: one JSON object.
     pub(crate) fn given(&self) -> Payload {
-        let mut object = self.object.clone();
+        let mut object = Vec::with_capacity(self.object.len() + 1);
+        object.extend_from_slice(&self.object);
         object.push(b'}');
         object.into()
     }

@@ -19,7 +19,8 @@ pub struct State<T>(pub T);
 /// Values by type; a clone shares them until it is changed.
 #[derive(Clone, Default)]
 pub struct StateMap {
-    values: Arc<HashMap<TypeId, Entry>>,
+    /// `None` if there are none, as for most calls.
+    values: Option<Arc<HashMap<TypeId, Entry>>>,
 }
 
 #[derive(Clone)]
@@ -32,34 +33,34 @@ impl StateMap {
     /// Adds a value; one of the same type is replaced.
     pub fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
         let entry = Entry { name: std::any::type_name::<T>(), value: Arc::new(value) };
-        Arc::make_mut(&mut self.values).insert(TypeId::of::<T>(), entry);
+        Arc::make_mut(self.values.get_or_insert_default()).insert(TypeId::of::<T>(), entry);
     }
 
     /// Adds the values of another map, which win.
     pub(crate) fn extend(&mut self, other: &Self) {
-        if !other.values.is_empty() {
-            let others = other.values.iter().map(|(id, entry)| (*id, entry.clone()));
-            Arc::make_mut(&mut self.values).extend(others);
-        }
+        let Some(others) = &other.values else { return };
+        let others = others.iter().map(|(id, entry)| (*id, entry.clone()));
+        Arc::make_mut(self.values.get_or_insert_default()).extend(others);
     }
 
     /// A clone of the value of this type.
     #[must_use]
     pub fn value<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        let entry = self.values.get(&TypeId::of::<T>())?;
+        let entry = self.values.as_ref()?.get(&TypeId::of::<T>())?;
         entry.value.downcast_ref::<T>().cloned()
     }
 
     /// Whether there is a value of this type.
     #[must_use]
     pub fn has(&self, type_id: TypeId) -> bool {
-        self.values.contains_key(&type_id)
+        self.values.as_ref().is_some_and(|values| values.contains_key(&type_id))
     }
 }
 
 impl fmt::Debug for StateMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.values.values().map(|entry| entry.name)).finish()
+        let values = self.values.iter().flat_map(|values| values.values());
+        f.debug_set().entries(values.map(|entry| entry.name)).finish()
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`TraceParent`]: the W3C trace context that a job carries in its headers.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use rand::Rng;
@@ -49,6 +49,18 @@ impl fmt::Display for TraceParent {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
     }
 }
+
+/// Its text, in one allocation.
+impl From<TraceParent> for String {
+    fn from(parent: TraceParent) -> Self {
+        let mut text = Self::with_capacity(LEN);
+        write!(text, "{parent}").expect("a string takes any text");
+        text
+    }
+}
+
+/// Bytes of a `traceparent` of version 00.
+const LEN: usize = 55;
 
 /// A text that is no `traceparent`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -124,6 +124,13 @@ impl Dispatch {
 
     /// A permit, unless the worker stops first.
     async fn permit(&self, permits: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        // Most often there is one, and nothing to wait for.
+        if let Ok(permit) = permits.clone().try_acquire_owned() {
+            return Some(permit);
+        }
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,

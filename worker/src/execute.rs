@@ -25,7 +25,7 @@ use crate::inputs;
 use crate::readers::Readers;
 use crate::report;
 use crate::reporter::Desk;
-use crate::speech::{Speaker, Speech};
+use crate::speech::Speech;
 use crate::status::Status;
 
 /// Runs one delivery at a time for each slot.
@@ -147,7 +147,7 @@ impl Executor {
             trace: parent.map_or_else(TraceParent::root, |parent| parent.child()),
             client: Some(self.client.clone()),
             cancelled: interrupt.token.clone(),
-            voice: speech.map(|speech| Arc::new(Speaker(speech.clone())) as _),
+            voice: speech.map(|speech| speech.clone() as _),
         })
     }
 
@@ -171,6 +171,7 @@ impl Executor {
             return;
         }
         tokio::select! {
+            biased;
             () = speech.flush() => {}
             () = self.abort.cancelled() => {}
         }

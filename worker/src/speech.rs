@@ -247,26 +247,23 @@ impl Said {
     }
 }
 
-/// How the task sees its [`Speech`].
-pub(crate) struct Speaker(pub(crate) Arc<Speech>);
-
-impl Voice for Speaker {
-    fn progress(&self, done: u64, total: u64) {
-        self.0.say(Urgency::Patient, |said| {
+impl Voice for Speech {
+    fn progress(self: Arc<Self>, done: u64, total: u64) {
+        self.say(Urgency::Patient, |said| {
             (said.progress.done, said.progress.total) = (done, total);
             said.has_progress = true;
         });
     }
 
-    fn message(&self, text: String) {
-        self.0.say(Urgency::Patient, |said| {
+    fn message(self: Arc<Self>, text: String) {
+        self.say(Urgency::Patient, |said| {
             said.progress.message = cut(text);
             said.has_progress = true;
         });
     }
 
-    fn log(&self, line: String) {
-        self.0.say(Urgency::Patient, |said| {
+    fn log(self: Arc<Self>, line: String) {
+        self.say(Urgency::Patient, |said| {
             if said.lines_written == LINES {
                 said.lines_refused += 1;
                 return;
@@ -277,9 +274,9 @@ impl Voice for Speaker {
     }
 }
 
-impl fmt::Debug for Speaker {
+impl fmt::Debug for Speech {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Speaker({})", self.0.job)
+        write!(f, "Speech({})", self.job)
     }
 }
 

@@ -139,7 +139,7 @@ pub fn advance(span: Duration) {
 /// Asserts that a job of this task with these arguments is stored, in whatever state.
 ///
 /// Calls among the arguments are compared as well, with theirs in turn; a handle means that job.
-/// Options are not compared.
+/// Options are not compared, nor is what follows the call.
 ///
 /// # Panics
 ///
@@ -211,12 +211,12 @@ struct Search {
 
 #[track_caller]
 fn search<T, R, P>(call: &Call<T, R, P>) -> Search {
-    let planned = match client().would_store(call) {
-        Ok(planned) => planned,
+    let (wanted, planned) = match client().would_store(call) {
+        Ok(Some(planned)) => planned,
+        Ok(None) => {
+            panic!("this call is the handle of a job that was delayed before: ask the handle")
+        }
         Err(error) => panic!("the call cannot be delayed: {}", taskcore::error_chain(&error)),
-    };
-    let Some(wanted) = planned.last().map(|job| job.id) else {
-        panic!("this call is the handle of a job that was delayed before: ask the handle")
     };
     let jobs = jobs();
     let (planned, stored) = (Expressions::planned(&planned), Expressions::stored(&jobs));

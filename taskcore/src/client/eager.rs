@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Client;
 use super::graph::{Graph, Made, Root};
-use super::unique::Standing;
 use crate::broker::{Due, JobState, Lookup, NewJob, Outcome};
 use crate::context::{Context, ContextParts};
 use crate::continuation::Continuation;
@@ -102,12 +101,11 @@ impl Level {
 
     /// What continues the job of a context.
     fn of(client: &Client, context: Context, by: Continuation) -> Result<Self, DelayError> {
-        let standing = Standing::default();
-        let mut graph = Graph::new(client, &standing);
+        let mut graph = Graph::new(client);
         let (by, handle) = match by.0 {
             Root::Plan(plan) => (graph.add(&plan, Due::Now)?.id, None),
             Root::Job(job, handle, options) => {
-                graph.follow(&options, &context.trace().to_string())?;
+                graph.follow(&options, context.trace())?;
                 (job, Some(handle))
             }
         };

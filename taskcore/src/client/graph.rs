@@ -63,7 +63,8 @@ impl Root {
 /// The jobs of one expression, or of several, each after its inputs.
 pub(super) struct Graph<'a> {
     client: &'a Client,
-    standing: &'a Standing,
+    /// `None` if it is never planned anew.
+    standing: Option<&'a Standing>,
     taken: Taken,
     /// Jobs that stand in for calls to which others refer by the id that was meant for them.
     aliases: HashMap<JobId, JobId>,
@@ -108,10 +109,11 @@ impl Inputs {
 }
 
 impl<'a> Graph<'a> {
-    pub(super) fn new(client: &'a Client, standing: &'a Standing) -> Self {
+    /// One whose jobs are planned once.
+    pub(super) fn new(client: &'a Client) -> Self {
         Self {
             client,
-            standing,
+            standing: None,
             taken: Taken::default(),
             aliases: HashMap::new(),
             made: Vec::new(),
@@ -119,10 +121,14 @@ impl<'a> Graph<'a> {
         }
     }
 
+    /// One that is planned around the jobs that are known to stand in for calls.
+    pub(super) fn around(client: &'a Client, standing: &'a Standing) -> Self {
+        Self { standing: Some(standing), ..Self::new(client) }
+    }
+
     /// Adds the jobs of an expression; answers the one at its root. All belong to one trace.
     pub(super) fn add(&mut self, plan: &Plan, due: Due) -> Result<Made, DelayError> {
-        let trace = self.client.trace();
-        self.add_job(plan, due, &trace, Place::Root)
+        self.add_job(plan, due, self.client.trace(), Place::Root)
     }
 
     /// Whether it may have to be planned anew, around jobs that are there already.
@@ -161,34 +167,35 @@ impl<'a> Graph<'a> {
         &mut self,
         root: &Plan,
         due: Due,
-        trace: &str,
+        trace: TraceParent,
         place: Place,
     ) -> Result<Made, DelayError> {
         let mut added = Added::default();
         let mut left = vec![Visit::Enter(root)];
-        while let Some(visit) = left.pop() {
-            match visit {
+        loop {
+            let visit = left.pop().expect("the root is the last that is left");
+            let (plan, input) = match visit {
                 Visit::Enter(plan) => {
-                    if let Some(job) = self.standing_in(plan)? {
-                        self.follow(&plan.options, trace)?;
-                        let input = Input { owned: false, ..made_for(job) };
-                        added.insert(std::ptr::from_ref(plan), input);
+                    let Some(job) = self.standing_in(plan)? else {
+                        left.push(Visit::Leave(plan));
+                        left.extend(calls_inside(plan).into_iter().rev().map(Visit::Enter));
                         continue;
-                    }
-                    left.push(Visit::Leave(plan));
-                    left.extend(calls_inside(plan).into_iter().rev().map(Visit::Enter));
+                    };
+                    self.follow(&plan.options, trace)?;
+                    (plan, Input { owned: false, ..made_for(job) })
                 }
                 Visit::Leave(plan) => {
                     let is_root = std::ptr::eq(plan, root);
                     let (due, place) =
                         if is_root { (due, place) } else { (Due::Now, Place::Input) };
-                    let id = self.add_one(plan, due, trace, place, &added)?;
-                    added.insert(std::ptr::from_ref(plan), made_for(id));
+                    (plan, made_for(self.add_one(plan, due, trace, place, &added)?))
                 }
+            };
+            if std::ptr::eq(plan, root) {
+                return Ok(Made::of(root, input.job));
             }
+            added.insert(std::ptr::from_ref(plan), input);
         }
-        let id = added[&std::ptr::from_ref(root)].job;
-        Ok(Made::of(root, id))
     }
 
     /// The job that is there in place of this call, if its unique key says so.
@@ -207,7 +214,7 @@ impl<'a> Graph<'a> {
         &mut self,
         plan: &Plan,
         due: Due,
-        trace: &str,
+        trace: TraceParent,
         place: Place,
         added: &Added,
     ) -> Result<JobId, DelayError> {
@@ -246,7 +253,11 @@ impl<'a> Graph<'a> {
     }
 
     /// Adds the calls that follow a job that was added, or is there already.
-    pub(super) fn follow(&mut self, options: &CallOptions, trace: &str) -> Result<(), DelayError> {
+    pub(super) fn follow(
+        &mut self,
+        options: &CallOptions,
+        trace: TraceParent,
+    ) -> Result<(), DelayError> {
         let mut calls = Vec::new();
         options.follow_ups.iter().for_each(|follow_up| add_calls(follow_up, &mut calls));
         for call in calls {
@@ -261,7 +272,7 @@ impl<'a> Graph<'a> {
         &self,
         plan: &Plan,
         sources: BTreeMap<Cow<'_, str>, Source>,
-        trace: &str,
+        trace: TraceParent,
         place: Place,
     ) -> Result<Payload, DelayError> {
         let (task, options) = (plan.task.name, &plan.options);
@@ -273,8 +284,10 @@ impl<'a> Graph<'a> {
         let args: &RawValue = serde_json::from_slice(args.as_slice())
             .expect("what serde_json wrote, serde_json reads");
         let mut headers = options.headers.clone();
-        let parent = headers.entry(TraceParent::HEADER.to_owned()).or_insert_with(|| trace.into());
-        parent.parse::<TraceParent>().map_err(|error| unusable(error.to_string()))?;
+        match headers.get(TraceParent::HEADER).map(|given| given.parse::<TraceParent>()) {
+            None => drop(headers.insert(TraceParent::HEADER.to_owned(), trace.into())),
+            Some(given) => drop(given.map_err(|error| unusable(error.to_string()))?),
+        }
         let mut envelope = Envelope::new(task, args, sources, options, headers);
         if place == Place::Input {
             // The call around it reads the result; it is kept as long as that needs it.

@@ -57,7 +57,7 @@ struct Shared {
     enqueuer: Enqueuer,
     waiters: Arc<Waiters>,
     payload_limit: usize,
-    trace_source: Option<fn() -> Option<String>>,
+    trace_source: Option<fn() -> Option<TraceParent>>,
 }
 
 /// Sets up a [`Client`].
@@ -66,7 +66,7 @@ pub struct ClientBuilder {
     mode: Mode,
     connection: Option<Connection>,
     payload_limit: usize,
-    trace_source: Option<fn() -> Option<String>>,
+    trace_source: Option<fn() -> Option<TraceParent>>,
 }
 
 impl ClientBuilder {
@@ -84,10 +84,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Asks this function for the `traceparent` of jobs delayed outside of a job; for
-    /// bridges to tracing systems.
+    /// Asks this function for the trace of jobs delayed outside of a job; for bridges to tracing
+    /// systems.
     #[must_use]
-    pub fn trace_source(mut self, source: fn() -> Option<String>) -> Self {
+    pub fn trace_source(mut self, source: fn() -> Option<TraceParent>) -> Self {
         self.trace_source = Some(source);
         self
     }
@@ -220,25 +220,25 @@ impl Client {
         R: Send + 'static,
         P: 'static,
     {
-        let calls: Vec<_> = calls.into_iter().collect();
         if self.shared.mode != Mode::Normal {
+            let calls: Vec<_> = calls.into_iter().collect();
             let mut handles = Vec::with_capacity(calls.len());
             for call in calls {
                 handles.push(self.store(call, Due::Now).await?);
             }
             return Ok(handles);
         }
-        let mut roots = calls.iter().map(Root::of).collect::<Result<Vec<_>, _>>()?;
-        drop(calls);
+        let roots = calls.into_iter().map(|call| Root::of(&call));
+        let mut roots = roots.collect::<Result<Vec<_>, _>>()?;
         let mut standing = Standing::default();
         loop {
-            let mut graph = Graph::new(self, &standing);
+            let mut graph = Graph::around(self, &standing);
             let mut handles = Vec::with_capacity(roots.len());
             for root in &roots {
                 handles.push(match root {
                     Root::Plan(plan) => self.handle_of(&graph.add(plan, Due::Now)?, &plan.options),
                     Root::Job(job, source, options) => {
-                        graph.follow(options, &self.trace())?;
+                        graph.follow(options, self.trace())?;
                         Handle::of_source(*job, source.clone())
                     }
                 });
@@ -279,15 +279,15 @@ impl Client {
             tracing::warn!(target: "hereafter", task, "would have delayed the task, but Hereafter is disabled");
             return Ok(Handle::disabled(JobId::new(), task));
         }
-        let mut standing = Standing::default();
         if self.shared.mode == Mode::Eager {
-            let mut graph = Graph::new(self, &standing);
+            let mut graph = Graph::new(self);
             let job = graph.add(&plan, due)?;
             return eager::run(self, graph, &job, due).await.map(Handle::known);
         }
+        let mut standing = Standing::default();
         let mut unstored = Some(plan);
         while let Some(plan) = unstored {
-            let mut graph = Graph::new(self, &standing);
+            let mut graph = Graph::around(self, &standing);
             let handle = self.handle_of(&graph.add(&plan, due)?, &plan.options);
             unstored = graph.may_reuse().then_some(plan);
             let jobs = graph.into_jobs()?;
@@ -305,12 +305,11 @@ impl Client {
     ///
     /// [`DelayError`] as for [`Call::delay`].
     pub fn continuing(&self, by: Continuation) -> Result<Continued, DelayError> {
-        let standing = Standing::default();
-        let mut graph = Graph::new(self, &standing);
+        let mut graph = Graph::new(self);
         let by = match by.0 {
             Root::Plan(plan) => graph.add(&plan, Due::Now)?.id,
             Root::Job(job, _, options) => {
-                graph.follow(&options, &self.trace())?;
+                graph.follow(&options, self.trace())?;
                 job
             }
         };
@@ -329,8 +328,8 @@ impl Client {
     async fn follow(&self, options: &CallOptions) -> Result<(), DelayError> {
         let mut standing = Standing::default();
         loop {
-            let mut graph = Graph::new(self, &standing);
-            graph.follow(options, &self.trace())?;
+            let mut graph = Graph::around(self, &standing);
+            graph.follow(options, self.trace())?;
             match self.shared.mode {
                 Mode::Normal => {}
                 Mode::Eager => return eager::run_all(self, graph).await.map(drop),
@@ -343,20 +342,21 @@ impl Client {
         }
     }
 
-    /// The jobs that a call would be stored as, its own last; none if it is a handle. For the
-    /// testing kit.
+    /// The job that a call would be, and all that would be stored for it: calls inside of it,
+    /// itself, and what follows it. `None` if it is a handle. For the testing kit.
     ///
     /// # Errors
     ///
     /// As for delaying it.
     #[doc(hidden)]
-    pub fn would_store<T, R, P>(&self, call: &Call<T, R, P>) -> Result<Vec<NewJob>, DelayError> {
-        let standing = Standing::default();
-        let mut graph = Graph::new(self, &standing);
-        if let Root::Plan(plan) = Root::of(call)? {
-            graph.add(&plan, Due::Now)?;
-        }
-        graph.into_jobs()
+    pub fn would_store<T, R, P>(
+        &self,
+        call: &Call<T, R, P>,
+    ) -> Result<Option<(JobId, Vec<NewJob>)>, DelayError> {
+        let Root::Plan(plan) = Root::of(call)? else { return Ok(None) };
+        let mut graph = Graph::new(self);
+        let job = graph.add(&plan, Due::Now)?.id;
+        Ok(Some((job, graph.into_jobs()?)))
     }
 
     /// Stores jobs in one step, all or none. If none, `standing` knows more.
@@ -388,8 +388,7 @@ impl Client {
 
     /// What the jobs of a schedule of this call would look like.
     pub(crate) fn template(&self, plan: &Plan) -> Result<Template, DelayError> {
-        let standing = Standing::default();
-        let mut graph = Graph::new(self, &standing);
+        let mut graph = Graph::new(self);
         graph.add(plan, Due::Now)?;
         let job = graph.into_jobs()?.pop().expect("a call is a job");
         Ok(Template::of_job(job))
@@ -404,12 +403,12 @@ impl Client {
     }
 
     /// The trace that a new job belongs to: its caller's, or one of its own.
-    fn trace(&self) -> String {
+    fn trace(&self) -> TraceParent {
         if let Some(context) = scope::context() {
-            return context.trace().to_string();
+            return context.trace();
         }
         let asked = self.shared.trace_source.and_then(|source| source());
-        asked.unwrap_or_else(|| TraceParent::root().to_string())
+        asked.unwrap_or_else(TraceParent::root)
     }
 
     /// The client for a call of this task.

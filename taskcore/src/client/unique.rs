@@ -80,11 +80,11 @@ impl Taken {
     pub(super) fn job_or_take(
         &mut self,
         plan: &Plan,
-        standing: &Standing,
+        standing: Option<&Standing>,
     ) -> Result<Option<JobId>, DelayError> {
         let Some(unique) = &plan.unique else { return Ok(None) };
         let name = Name::of(Cow::Borrowed(plan.task.name), unique);
-        if let Some(job) = standing.job(&name, unique) {
+        if let Some(job) = standing.and_then(|standing| standing.job(&name, unique)) {
             return Ok(Some(job));
         }
         self.may_reuse |= unique.on_conflict == OnConflict::Reuse;

@@ -99,7 +99,8 @@ impl Pairs {
 
     fn fit(&mut self, wanted: &Source, found: &Source) -> bool {
         match (wanted, found) {
-            (Source::Job(wanted), Source::Job(found)) => self.join(*wanted, *found),
+            (Source::Job(wanted), Source::Job(found))
+            | (Source::Failure(wanted), Source::Failure(found)) => self.join(*wanted, *found),
             (Source::Jobs(wanted), Source::Jobs(found)) => {
                 wanted.len() == found.len()
                     && wanted.iter().zip(found).all(|(wanted, found)| self.join(*wanted, *found))
@@ -176,6 +177,10 @@ impl<'a> Text<'a> {
             Source::Try(source) => {
                 self.text.push_str("try ");
                 self.source(source, depth);
+            }
+            Source::Failure(job) => {
+                self.text.push_str("failure of ");
+                self.job(*job, depth);
             }
             Source::Value(value) => self.text.push_str(value.get()),
             Source::Error(error) => self.text += &format!("error {:?}", error.to_string()),
