@@ -167,14 +167,13 @@ mod tests {
     use taskcore::{JobId, Outlet as _, Payload, Voice as _};
 
     use super::*;
-    use crate::speech::Speaker;
 
     #[test]
     fn an_item_that_comes_while_its_delivery_is_taken_twice_is_listed_again() {
         let desk = Arc::<Desk>::default();
         let receipt = Receipt::new(b"receipt".to_vec());
         let speech = Speech::new(JobId::new(), receipt, desk.clone());
-        Speaker(speech.clone()).message("it is listed as patient".to_owned());
+        speech.clone().message("it is listed as patient".to_owned());
         let mut items = speech.outlet(None, 100);
         let listed = desk.take(Urgency::Patient);
         assert_eq!(listed.len(), 2, "and as urgent");

@@ -332,13 +332,12 @@ mod tests {
     fn who_goes_on_talking_does_not_hold_up_the_verdict() {
         let receipt = Receipt::new(b"receipt".to_vec());
         let speech = Speech::new(JobId::new(), receipt, Arc::default());
-        let speaker = Speaker(speech.clone());
-        speaker.progress(1, 0);
+        speech.clone().progress(1, 0);
         let mut flush = Box::pin(speech.flush());
         assert!(flush.as_mut().now_or_never().is_none(), "there is something to write");
         assert!(speech.take().is_some());
-        speaker.progress(2, 0);
-        speaker.log("late".to_owned());
+        speech.clone().progress(2, 0);
+        speech.clone().log("late".to_owned());
         speech.sent(false);
         assert!(flush.as_mut().now_or_never().is_some(), "all that counts is written");
         assert!(speech.take().is_none(), "what came after the end is not heard");
