@@ -58,6 +58,9 @@ pub struct Envelope<'a> {
     /// How long the outcome is kept, in milliseconds; 0 is not at all.
     #[serde(default = "default_keep", skip_serializing_if = "is_default_keep")]
     pub keep_ms: u64,
+    /// Whether a stream that is made on demand makes all its items, because a job takes the list.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all_items: bool,
     /// Free text for middleware and tracing, such as `traceparent`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
@@ -115,6 +118,7 @@ impl<'a> Envelope<'a> {
             backoff: options.backoff,
             timeout_ms: options.timeout.map(millis),
             keep_ms: if options.ignore_result { 0 } else { millis(options.keep_result).max(1) },
+            all_items: false,
             headers,
         }
     }

@@ -23,8 +23,8 @@ use crate::error::{DelayError, JobError, error_chain};
 use crate::follow::FailureOf;
 use crate::id::JobId;
 use crate::payload::{Codec, Json};
-use crate::reader::{ItemStream, ProgressStream, Reader};
-use crate::task::registry;
+use crate::reader::{ItemStream, ProgressStream, Reader, patiently};
+use crate::task::{TaskDescriptor, registry};
 
 /// The client's end of a job: a future of its result.
 ///
@@ -38,6 +38,9 @@ pub struct Handle<T> {
     waiting: Option<SyncWrapper<BoxFuture<'static, Result<T, JobError>>>>,
     marker: PhantomData<fn() -> T>,
 }
+
+/// More items than any stream has, within what a store can count.
+const ALL_ITEMS: u64 = i64::MAX as u64;
 
 /// Where the answer comes from.
 #[derive(Debug, Clone)]
@@ -287,10 +290,20 @@ impl<T: DeserializeOwned + Send + 'static> Handle<T> {
                 let Some(client) = self.client()? else {
                     unreachable!("only a known outcome has no client, and that was answered")
                 };
+                self.want_all(&client).await?;
                 client.wait_for(self.job).await?
             }
         };
         self.read(lookup)
+    }
+
+    /// Whoever waits for the list of a stream that is made on demand wants all of it.
+    async fn want_all(&self, client: &Client) -> Result<(), JobError> {
+        if !registry().find(&self.task).is_some_and(TaskDescriptor::is_on_demand) {
+            return Ok(());
+        }
+        let reports = client.reports("items").map_err(|error| self.unreachable(&error))?;
+        patiently(self.job, || reports.pull(self.job, ALL_ITEMS)).await
     }
 
     /// Reads what the store said of the job already.

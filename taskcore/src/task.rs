@@ -52,6 +52,14 @@ pub struct TaskDescriptor {
 
 inventory::collect!(TaskDescriptor);
 
+impl TaskDescriptor {
+    /// Whether it returns a stream that is made for its readers.
+    #[must_use]
+    pub fn is_on_demand(&self) -> bool {
+        self.stream.is_some_and(|stream| stream.on_demand.is_some())
+    }
+}
+
 impl fmt::Debug for TaskDescriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskDescriptor")

@@ -13,7 +13,7 @@ use taskcore::broker::{Delivery, Keep, Verdict};
 use taskcore::scope::Scope;
 use taskcore::{
     Client, Completion, Context, ContextParts, Continuation, Continued, Envelope, Failure,
-    FailureKind, Frame, Payload, Raised, Registry, RetryPolicy, Run, StateMap, TaskDescriptor,
+    FailureKind, Frame, OnDemand, Payload, Raised, Registry, RetryPolicy, Run, StateMap,
     TraceParent, Yielded, error_chain, panic_message,
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -112,7 +112,9 @@ impl Executor {
             }
             Ok(Ok(run)) => {
                 let span = report::span(delivery, &context);
-                let run = self.with_outlet(run, task, speech.as_ref());
+                let demand = task.stream.and_then(|options| options.on_demand);
+                let demand = demand.filter(|_| !envelope.all_items);
+                let run = self.with_outlet(run, demand, speech.as_ref());
                 let running = self.execute(run, &context, envelope.timeout(), interrupt, slot);
                 tracing::Instrument::instrument(running, span).await
             }
@@ -152,10 +154,9 @@ impl Executor {
     }
 
     /// Gives a stream a place for its items, and makes of it a run like any other.
-    fn with_outlet(&self, run: Run, task: &TaskDescriptor, speech: Option<&Arc<Speech>>) -> Run {
+    fn with_outlet(&self, run: Run, demand: Option<OnDemand>, speech: Option<&Arc<Speech>>) -> Run {
         let Run::Stream(run) = run else { return run };
         let Some(speech) = speech else { return Run::Async(Box::pin(ready(Err(no_streams())))) };
-        let demand = task.stream.and_then(|options| options.on_demand);
         let outlet = speech.outlet(demand, self.config.result_limit);
         let reading = demand.map(|_| self.readers.join(speech.clone()));
         let run = run(Box::new(outlet));

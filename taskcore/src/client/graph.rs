@@ -292,6 +292,7 @@ impl<'a> Graph<'a> {
         if place == Place::Input {
             // The call around it reads the result; it is kept as long as that needs it.
             envelope.keep_ms = envelope.keep_ms.max(1);
+            envelope.all_items = plan.task.is_on_demand();
         }
         let envelope = envelope.encode();
         let limit = self.client.shared.payload_limit;

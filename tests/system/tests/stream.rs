@@ -199,6 +199,16 @@ on_each_broker! {
         worker.stop().await.unwrap();
     }
 
+    async fn who_wants_the_list_of_a_stream_on_demand_gets_all_of_it(world: World) {
+        let worker = world.start();
+        let expected: Vec<u64> = (0..100).collect();
+        let handle = lazy(100).delay().await.unwrap();
+        assert_eq!(handle.wait(LONG).await.unwrap(), expected);
+        let sum = sum(lazy(100)).delay().await.unwrap();
+        assert_eq!(sum.wait(LONG).await.unwrap(), 4_950);
+        worker.stop().await.unwrap();
+    }
+
     async fn a_reader_that_left_frees_the_slot(world: World) {
         let worker = world.start_with(with_slots(&world, 1));
         let left = lazy(100).delay().await.unwrap();
