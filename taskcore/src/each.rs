@@ -72,6 +72,9 @@ struct Follow {
     envelope: Box<RawValue>,
 }
 
+/// Why a stream of which nothing is kept has no such follow-ups.
+pub(crate) const NEEDS_ITEMS: &str = "what follows each item reads the stream, of which `ignore_result` keeps nothing: use `keep_result`";
+
 const ONE_CALL: &str =
     "what follows each item is one call of values and the item: do the rest in its task";
 

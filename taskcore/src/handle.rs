@@ -19,6 +19,7 @@ use crate::broker::{
 };
 use crate::call::{Call, follow_each};
 use crate::client::Client;
+use crate::each::NEEDS_ITEMS;
 use crate::error::{DelayError, JobError, error_chain};
 use crate::follow::FailureOf;
 use crate::id::JobId;
@@ -216,7 +217,7 @@ impl<T> Handle<T> {
             Err(error) => return ProgressStream::error(error),
         };
         match client.reports("progress") {
-            Ok(reports) => ProgressStream::of(reports.clone(), self.job),
+            Ok(reports) => ProgressStream::of_progress(reports.clone(), self.job),
             Err(error) => ProgressStream::error(self.unreachable(&error)),
         }
     }
@@ -366,7 +367,7 @@ impl<T: DeserializeOwned + Send + 'static> Handle<Vec<T>> {
         let call = call.map_err(option)?;
         match &self.source {
             HandleSource::Store(client) => call.delay_on(client).await,
-            HandleSource::Ignored(_) => Err(option(IGNORED.to_owned())),
+            HandleSource::Ignored(_) => Err(option(NEEDS_ITEMS.to_owned())),
             _ => call.delay().await,
         }
     }
@@ -378,8 +379,6 @@ impl<T: DeserializeOwned + Send + 'static> Handle<Vec<T>> {
         Ok(Reader::new(client, reports, self.job, self.task.to_string()))
     }
 }
-
-const IGNORED: &str = "what follows each item reads the stream, of which `ignore_result` keeps nothing: use `keep_result`";
 
 fn decode_result<T: DeserializeOwned + 'static>(
     job: JobId,

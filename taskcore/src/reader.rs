@@ -15,7 +15,7 @@ use sync_wrapper::SyncWrapper;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::broker::{BrokerError, Items, JobState, Lookup, Progress, ReadItems, Reports};
-use crate::client::Client;
+use crate::client::{Client, streamed};
 use crate::error::{JobError, error_chain};
 use crate::id::JobId;
 use crate::payload::{Codec, Json, Payload};
@@ -27,8 +27,7 @@ use crate::task::registry;
 pub struct ItemStream<T>(SyncWrapper<BoxStream<'static, Result<T, JobError>>>);
 
 /// The progress of a job, as it is reported. From [`Handle::progress`](crate::Handle::progress).
-#[must_use = "a stream does nothing until it is polled"]
-pub struct ProgressStream(SyncWrapper<BoxStream<'static, Result<Progress, JobError>>>);
+pub type ProgressStream = ItemStream<Progress>;
 
 /// One question waits this long for news; wake-ups end it sooner.
 const WAIT: Duration = Duration::from_secs(10);
@@ -46,10 +45,14 @@ const SIGN_MIN: Duration = Duration::from_millis(50);
 /// Items in one answer.
 const PAGE: u32 = 1_000;
 
-impl<T> ItemStream<T> {
-    /// Of a run here.
+impl<T: Send + 'static> ItemStream<T> {
+    /// Of what is made here.
     pub(crate) fn here(items: BoxStream<'static, Result<T, JobError>>) -> Self {
         Self(SyncWrapper::new(items))
+    }
+
+    pub(crate) fn error(error: JobError) -> Self {
+        Self::here(stream::iter([Err(error)]).boxed())
     }
 }
 
@@ -58,7 +61,7 @@ impl<T: DeserializeOwned + Send + 'static> ItemStream<T> {
         let (job, task) = (reader.job, reader.task.clone());
         let items = reader.into_stream();
         let items = items.map(move |item| item.and_then(|item| decode(&item, job, &task)));
-        Self(SyncWrapper::new(items.fuse().boxed()))
+        Self::here(items.fuse().boxed())
     }
 
     /// Of a job of which all is known.
@@ -69,11 +72,7 @@ impl<T: DeserializeOwned + Send + 'static> ItemStream<T> {
         };
         let decode =
             move |item: Result<Payload, _>| item.and_then(|item| decode(&item, job, &task));
-        Self(SyncWrapper::new(stream::iter(items).map(decode).boxed()))
-    }
-
-    pub(crate) fn error(error: JobError) -> Self {
-        Self(SyncWrapper::new(stream::iter([Err(error)]).boxed()))
+        Self::here(stream::iter(items).map(decode).boxed())
     }
 }
 
@@ -92,7 +91,7 @@ impl<T> fmt::Debug for ItemStream<T> {
 }
 
 impl ProgressStream {
-    pub(crate) fn of(reports: Arc<dyn Reports>, job: JobId) -> Self {
+    pub(crate) fn of_progress(reports: Arc<dyn Reports>, job: JobId) -> Self {
         let start = Some((reports, None));
         let progress = stream::unfold(start, move |state| async move {
             let (reports, seen) = state?;
@@ -112,29 +111,11 @@ impl ProgressStream {
                 }
             }
         });
-        Self(SyncWrapper::new(progress.fuse().boxed()))
-    }
-
-    pub(crate) fn error(error: JobError) -> Self {
-        Self(SyncWrapper::new(stream::iter([Err(error)]).boxed()))
+        Self::here(progress.fuse().boxed())
     }
 
     pub(crate) fn none() -> Self {
-        Self(SyncWrapper::new(stream::empty().boxed()))
-    }
-}
-
-impl Stream for ProgressStream {
-    type Item = Result<Progress, JobError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, waker: &mut Waker<'_>) -> Poll<Option<Self::Item>> {
-        self.0.get_mut().poll_next_unpin(waker)
-    }
-}
-
-impl fmt::Debug for ProgressStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProgressStream").finish_non_exhaustive()
+        Self::here(stream::empty().boxed())
     }
 }
 
@@ -373,8 +354,7 @@ fn is_over(items: &Items) -> bool {
 
 /// Whose stream the result of this job is, if it is another one's.
 fn continued_by(lookup: &Lookup, job: JobId) -> Option<JobId> {
-    let Lookup::Final(outcome) = lookup else { return None };
-    let (streamed, _) = outcome.result.as_ref()?.stream()?;
+    let (streamed, _) = streamed(lookup)?;
     (streamed != job).then_some(streamed)
 }
 

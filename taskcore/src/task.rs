@@ -172,6 +172,13 @@ impl Raised {
         JobError::from_failure(Failure::of_raised(context, self))
     }
 
+    /// Of what the task yields, which the store cannot take; a retry would not help.
+    #[must_use]
+    pub fn of_result(message: String) -> Self {
+        let (kind, error_type, causes) = (FailureKind::Result, "", Vec::new());
+        Self { kind, error_type, message, causes, permanent: true }
+    }
+
     /// Of a call that continues a job, and cannot be stored.
     pub(crate) fn undelayable(error: DelayError) -> Self {
         let message = format!("the call that the task returned cannot be stored: {error}");

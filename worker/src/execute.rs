@@ -357,8 +357,7 @@ impl Executor {
 /// Why a stream cannot run here.
 fn no_streams() -> Raised {
     let message = "this set-up keeps no streams: add a result store, or return a list".to_owned();
-    let (kind, error_type, causes) = (FailureKind::Result, "", Vec::new());
-    Raised { kind, error_type, message, causes, permanent: true }
+    Raised::of_result(message)
 }
 
 /// Retries a failure while its policy and itself allow it.

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Waker, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::task::AtomicWaker;
 use taskcore::broker::{NewItems, NewLine, Progress, Receipt, Report};
-use taskcore::{FailureKind, JobId, OnDemand, Outlet, Payload, Raised, Voice};
+use taskcore::{JobId, OnDemand, Outlet, Payload, Raised, Voice};
 use tokio::sync::Notify;
 
 use crate::reporter::Desk;
@@ -196,7 +196,7 @@ impl Speech {
     }
 
     /// Notes what readers want; answers whether its task has waited for one for too long.
-    pub(crate) fn want(&self, until: u64, idle: std::time::Duration) -> bool {
+    pub(crate) fn want(&self, until: u64, idle: Duration) -> bool {
         let mut said = self.lock();
         let Some(wanted) = &mut said.demand else { return false };
         if until > wanted.until {
@@ -306,13 +306,7 @@ impl Outlet<Payload> for Publisher {
             let message = format!(
                 "an item of the stream has {size} bytes and the limit is {limit}: store it elsewhere and yield a reference"
             );
-            return Err(Raised {
-                kind: FailureKind::Result,
-                error_type: "",
-                message,
-                causes: Vec::new(),
-                permanent: true,
-            });
+            return Err(Raised::of_result(message));
         }
         self.speech.say(Urgency::Urgent, |said| {
             said.item_bytes += size;

@@ -11,7 +11,7 @@ use super::{Client, Mode};
 use crate::broker::{Due, Input, Lookup, NewJob};
 use crate::builtin::GATHER_PARAM;
 use crate::call::Call;
-use crate::each::EACH;
+use crate::each::{EACH, NEEDS_ITEMS};
 use crate::envelope::Envelope;
 use crate::error::{DelayError, JobError};
 use crate::follow::did_not_fail;
@@ -309,7 +309,7 @@ fn check_each(call: &Plan, followed: &CallOptions) -> Result<(), DelayError> {
     if call.task.name != EACH.name || !followed.ignore_result {
         return Ok(());
     }
-    let reason = "what follows each item reads the stream, of which `ignore_result` keeps nothing: use `keep_result`";
+    let reason = NEEDS_ITEMS;
     Err(DelayError::Option { task: call.task.name.to_owned(), reason: reason.to_owned() })
 }
 

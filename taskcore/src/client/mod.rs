@@ -474,18 +474,19 @@ impl Client {
     /// Waits until the job is final, or nothing is known of it.
     pub(crate) async fn wait_for(&self, id: JobId) -> Result<Lookup, JobError> {
         let lookup = self.shared.waiters.wait_for(id).await?;
-        let whole = || self.whole(lookup.clone());
-        patiently(id, whole).await
+        if streamed(&lookup).is_none() {
+            return Ok(lookup);
+        }
+        patiently(id, || self.whole(lookup.clone())).await
     }
 
     /// The same, with the items of a stream as its result: a list. Without all of them nothing is
     /// known of it.
     pub(crate) async fn whole(&self, lookup: Lookup) -> Result<Lookup, BrokerError> {
+        let Some((job, count)) = streamed(&lookup) else { return Ok(lookup) };
         let Lookup::Final(mut outcome) = lookup else { return Ok(lookup) };
-        if let Some((job, count)) = outcome.result.as_ref().and_then(Payload::stream) {
-            let Some(items) = self.items(job, count).await? else { return Ok(Lookup::Unknown) };
-            outcome.result = Some(items);
-        }
+        let Some(items) = self.items(job, count).await? else { return Ok(Lookup::Unknown) };
+        outcome.result = Some(items);
         Ok(Lookup::Final(outcome))
     }
 
@@ -563,6 +564,12 @@ impl Client {
             None => Ok(()),
         }
     }
+}
+
+/// Whose items the result of a job stands for, and how many.
+pub(crate) fn streamed(lookup: &Lookup) -> Option<(JobId, u64)> {
+    let Lookup::Final(outcome) = lookup else { return None };
+    outcome.result.as_ref()?.stream()
 }
 
 impl fmt::Debug for Client {
