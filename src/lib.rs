@@ -31,6 +31,8 @@
 //! - [`Call`]: what can be done with a bound task; [`Handle`]: what can be done with its job.
 //! - [`connect`]: which URLs there are; [`Client`] where one default is not enough.
 //! - [`worker`]: the worker's program, [`on_start`] hooks and the embedded engine.
+//! - `delay_in` and `complete_in` of the [`prelude`]: jobs inside your own transactions; see
+//!   [docs/transactions.md](https://github.com/hereafter-rs/hereafter/blob/main/docs/transactions.md).
 //! - [`testing`]: delayed calls in tests.
 //! - [`broker`]: the contract, for those who write a broker.
 //!
@@ -40,6 +42,7 @@
 //! | --- | --- | --- |
 //! | `memory` | `memory://`, and [`testing`] | yes |
 //! | `sqlite` | `sqlite://path` and `sqlite::memory:` | yes |
+//! | `postgres` | `postgres://user:password@host/database` | no |
 //! | `worker` | [`worker`] and its command line | yes |
 
 pub use taskcore::*;
@@ -114,7 +117,17 @@ pub mod worker {
 /// What a file with tasks needs.
 pub mod prelude {
     pub use taskcore::{
-        Backoff, Call, Client, Context, DelayError, Handle, JobError, OnConflict, Permanent, Start,
-        State, gather, gather_map, gather_results, on_start, register_task, task,
+        Backoff, Call, Client, Context, DelayError, Handle, JobError, OnConflict, Permanent,
+        Record, Start, State, gather, gather_map, gather_results, on_start, register_task, task,
     };
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub use taskbroker_database::{CompleteIn, DelayAllIn, DelayIn};
+}
+
+/// The SQL brokers, for what only they can do: jobs inside a transaction of the application, a
+/// pool or options that are made by hand.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod database {
+    pub use taskbroker_database::*;
 }

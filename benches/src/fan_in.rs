@@ -1,7 +1,5 @@
 //! What waiting costs: one job that needs many others, beside as many that nobody waits for.
 
-use std::path::Path;
-
 use anyhow::ensure;
 use hereafter::prelude::*;
 
@@ -24,15 +22,15 @@ pub(crate) async fn total(parts: Vec<u64>) -> u64 {
 }
 
 /// Stores one expression of `jobs` jobs.
-pub(crate) async fn enqueue(path: &str, jobs: u64) -> anyhow::Result<()> {
-    let client = hereafter::connect(format!("sqlite://{path}")).await?;
+pub(crate) async fn enqueue(url: &str, jobs: u64) -> anyhow::Result<()> {
+    let client = hereafter::connect(url).await?;
     total(gather((1..jobs).map(input))).delay().await?;
     Ok(client.close().await?)
 }
 
 /// Stores `jobs` inputs that nobody waits for, in one step as well.
-pub(crate) async fn enqueue_plain(path: &str, jobs: u64) -> anyhow::Result<()> {
-    let client = hereafter::connect(format!("sqlite://{path}")).await?;
+pub(crate) async fn enqueue_plain(url: &str, jobs: u64) -> anyhow::Result<()> {
+    let client = hereafter::connect(url).await?;
     client.delay_all((0..jobs).map(input)).await?;
     Ok(client.close().await?)
 }
@@ -51,10 +49,10 @@ pub(crate) fn measure(scale: Scale) -> anyhow::Result<()> {
             [("fan", "fan-in-enqueue", &mut fan), ("plain", "plain-enqueue", &mut plain)]
         {
             let path = folder.path().join(name).with_extension("db");
-            let file = path.display().to_string();
-            figures.enqueue.push(rate(jobs, timed(&[side, &file, &jobs.to_string()])?));
-            figures.drain.push(rate(jobs, timed_worker(&file)?));
-            ensure!(ours::count_done(Path::new(&path))? == jobs, "the worker left jobs undone");
+            let url = format!("sqlite://{}", path.display());
+            figures.enqueue.push(rate(jobs, timed(&[side, &url, &jobs.to_string()])?));
+            figures.drain.push(rate(jobs, timed_worker(&url)?));
+            ensure!(ours::count_done(&url)? == jobs, "the worker left jobs undone");
         }
         eprintln!("run {run} of {runs} done");
     }

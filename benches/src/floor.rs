@@ -17,7 +17,7 @@ use crate::stream::item;
 const CLAIM: i64 = 500;
 
 /// As large as the stored form of one of our no-op jobs.
-fn envelope(id: u64) -> Vec<u8> {
+pub(crate) fn envelope(id: u64) -> Vec<u8> {
     format!(
         r#"{{"hereafter":1,"task":"taskbench::ours::no_op","args":{{"id":{id},"name":"user_{id}"}},"headers":{{"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}}}"#
     )

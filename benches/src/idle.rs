@@ -19,20 +19,24 @@ const JOBS: usize = 300;
 const WATCH: Duration = Duration::from_secs(20);
 
 /// Prints latencies and the CPU share of an idle worker process.
-pub(crate) fn measure() -> anyhow::Result<()> {
+pub(crate) fn measure_sqlite() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let url = format!("sqlite://{}", folder.path().join("idle.db").display());
+    measure("SQLite", &format!("sqlite://{}", folder.path().join("idle.db").display()))
+}
+
+/// The same for a store of this kind.
+pub(crate) fn measure(kind: &str, url: &str) -> anyhow::Result<()> {
     let mut worker = Command::new(std::env::current_exe()?)
         .args(["run", "--log-level", "error"])
-        .env("HEREAFTER_URL", &url)
+        .env("HEREAFTER_URL", url)
         .spawn()
         .context("cannot start a worker process")?;
-    let measured = tokio::runtime::Runtime::new()?.block_on(latencies(&url));
+    let measured = tokio::runtime::Runtime::new()?.block_on(latencies(url));
     let idle = measured.and_then(|latencies| Ok((latencies, cpu_share(&worker)?)));
     worker.kill()?;
     worker.wait()?;
     let ((mut start, mut result), share) = idle?;
-    println!("SQLite, idle worker process, {JOBS} jobs of another process, one each 15 ms");
+    println!("{kind}, idle worker process, {JOBS} jobs of another process, one each 15 ms");
     print("`.delay()` called to handler started", &mut start);
     print("`.delay()` called to result at the caller", &mut result);
     println!("CPU of the worker while idle for {WATCH:?}: {:.2} % of a core", share * 100.0);

@@ -6,18 +6,19 @@
 
 mod fan_in;
 mod floor;
+mod floor_postgres;
 mod idle;
 mod ours;
+mod postgres;
 mod stream;
 
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 
-/// Measures enqueueing and draining on SQLite, beside a raw sqlx loop.
+/// Measures enqueueing and draining, beside a raw sqlx loop: on SQLite, or with `postgres`.
 #[derive(Debug, Parser)]
 struct Options {
     /// Jobs of one run; 100,000 by default, 10,000 for `fan-in`, 200,000 items for `stream`.
@@ -29,7 +30,7 @@ struct Options {
     /// One short run of each side: does it work at all?
     #[arg(long, global = true)]
     quick: bool,
-    /// `fan-in`, `idle`, `stream`, or one side of one run, which this program uses itself.
+    /// `fan-in`, `idle`, `stream`, `postgres`, or one side of one run, which this program uses itself.
     #[command(subcommand)]
     side: Option<Side>,
 }
@@ -38,21 +39,29 @@ struct Options {
 #[derive(Debug, Clone, Subcommand)]
 enum Side {
     /// Stores jobs through a client.
-    OursEnqueue { path: String, jobs: u64 },
+    OursEnqueue { url: String, jobs: u64 },
+    /// Stores jobs one by one, so many at a time.
+    OursSingle { url: String, jobs: u64, at_once: usize },
     /// Stores the same rows through the driver.
     FloorEnqueue { path: String, jobs: u64 },
     /// Claims, runs nothing, and moves the rows to a finished table through the driver.
     FloorDrain { path: String },
     /// Stores one job that needs all the others.
-    FanInEnqueue { path: String, jobs: u64 },
+    FanInEnqueue { url: String, jobs: u64 },
     /// Stores as many that nobody waits for.
-    PlainEnqueue { path: String, jobs: u64 },
+    PlainEnqueue { url: String, jobs: u64 },
     /// Measures jobs that another one waits for, beside jobs that nobody waits for.
     FanIn,
     /// Measures a stream that is read live by another process, and what a report costs.
     Stream,
     /// Measures an idle worker: how soon it starts a job, and what it costs meanwhile.
     Idle,
+    /// Measures all this on a PostgreSQL server of its own.
+    Postgres(postgres::Options),
+    /// Stores rows in batches of so many through the driver.
+    PostgresFloorEnqueue { url: String, jobs: u64, batch: u64 },
+    /// Claims them, runs nothing, and moves them to a finished table through the driver.
+    PostgresFloorDrain { url: String },
 }
 
 /// How much is measured.
@@ -79,7 +88,8 @@ fn main() -> ExitCode {
     }
     let options = Options::parse();
     let done = match options.side.clone() {
-        Some(Side::Idle) => idle::measure(),
+        Some(Side::Idle) => idle::measure_sqlite(),
+        Some(Side::Postgres(chosen)) => postgres::measure(&chosen, options.scale()),
         Some(Side::FanIn) => fan_in::measure(options.scale()),
         Some(Side::Stream) => stream::measure(options.scale()),
         Some(side) => run_side(side),
@@ -98,12 +108,19 @@ fn run_side(side: Side) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         match side {
-            Side::OursEnqueue { path, jobs } => ours::enqueue(&path, jobs).await,
+            Side::OursEnqueue { url, jobs } => ours::enqueue(&url, jobs).await,
+            Side::OursSingle { url, jobs, at_once } => {
+                ours::enqueue_single(&url, jobs, at_once).await
+            }
+            Side::PostgresFloorEnqueue { url, jobs, batch } => {
+                floor_postgres::enqueue(&url, jobs, batch).await
+            }
+            Side::PostgresFloorDrain { url } => floor_postgres::drain(&url).await,
             Side::FloorEnqueue { path, jobs } => floor::enqueue(&path, jobs).await,
             Side::FloorDrain { path } => floor::drain(&path).await,
-            Side::FanInEnqueue { path, jobs } => fan_in::enqueue(&path, jobs).await,
-            Side::PlainEnqueue { path, jobs } => fan_in::enqueue_plain(&path, jobs).await,
-            Side::Idle | Side::FanIn | Side::Stream => {
+            Side::FanInEnqueue { url, jobs } => fan_in::enqueue(&url, jobs).await,
+            Side::PlainEnqueue { url, jobs } => fan_in::enqueue_plain(&url, jobs).await,
+            Side::Idle | Side::FanIn | Side::Stream | Side::Postgres(_) => {
                 unreachable!("measured by processes, not on this runtime")
             }
         }
@@ -126,11 +143,11 @@ fn compare(scale: Scale) -> anyhow::Result<()> {
     for run in 1..=runs {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let (own, raw) = (path("ours.db"), path("floor.db"));
+        let (own, raw) = (format!("sqlite://{}", path("ours.db")), path("floor.db"));
         let count = jobs.to_string();
         ours.enqueue.push(rate(jobs, timed(&["ours-enqueue", &own, &count])?));
         ours.drain.push(rate(jobs, timed_worker(&own)?));
-        ensure!(ours::count_done(Path::new(&own))? == jobs, "the worker left jobs undone");
+        ensure!(ours::count_done(&own)? == jobs, "the worker left jobs undone");
         floor.enqueue.push(rate(jobs, timed(&["floor-enqueue", &raw, &count])?));
         floor.drain.push(rate(jobs, timed(&["floor-drain", &raw])?));
         eprintln!("run {run} of {runs} done");
@@ -165,9 +182,8 @@ fn timed(args: &[&str]) -> anyhow::Result<Duration> {
     time(command.args(args))
 }
 
-fn timed_worker(path: &str) -> anyhow::Result<Duration> {
+fn timed_worker(url: &str) -> anyhow::Result<Duration> {
     let mut command = Command::new(std::env::current_exe()?);
-    let url = format!("sqlite://{path}");
     time(command.args(["run", "--burst", "--log-level", "error"]).env("HEREAFTER_URL", url))
 }
 

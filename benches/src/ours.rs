@@ -1,8 +1,6 @@
 //! Our side: no-op jobs of an int and a short string.
 
-use std::path::Path;
-
-use hereafter::broker::{JobFilter, JobState};
+use futures::StreamExt;
 use hereafter::prelude::*;
 
 /// Calls stored in one batch; the floor's batches are as large.
@@ -15,8 +13,8 @@ pub(crate) async fn no_op(id: u64, name: String) {
 }
 
 /// Stores `jobs` calls.
-pub(crate) async fn enqueue(path: &str, jobs: u64) -> anyhow::Result<()> {
-    let client = hereafter::connect(format!("sqlite://{path}")).await?;
+pub(crate) async fn enqueue(url: &str, jobs: u64) -> anyhow::Result<()> {
+    let client = hereafter::connect(url).await?;
     for first in (0..jobs).step_by(BATCH as usize) {
         let calls = (first..jobs.min(first + BATCH)).map(|id| no_op(id, format!("user_{id}")));
         client.delay_all(calls).await?;
@@ -24,16 +22,25 @@ pub(crate) async fn enqueue(path: &str, jobs: u64) -> anyhow::Result<()> {
     Ok(client.close().await?)
 }
 
-/// How many jobs in this file are done.
-pub(crate) fn count_done(path: &Path) -> anyhow::Result<u64> {
-    let url = format!("sqlite://{}", path.display());
+/// Stores `jobs` calls one by one, so many of them at a time.
+pub(crate) async fn enqueue_single(url: &str, jobs: u64, at_once: usize) -> anyhow::Result<()> {
+    let client = hereafter::connect(url).await?;
+    let calls = (0..jobs).map(|id| no_op(id, format!("user_{id}")).delay());
+    let mut delayed = futures::stream::iter(calls).buffer_unordered(at_once);
+    while let Some(handle) = delayed.next().await {
+        handle?;
+    }
+    drop(delayed);
+    Ok(client.close().await?)
+}
+
+/// How many jobs of this store are done.
+pub(crate) fn count_done(url: &str) -> anyhow::Result<u64> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let client = Client::open(url).await?;
-        let filter = JobFilter { states: vec![JobState::Done], ..JobFilter::default() };
-        let operate = client.connection().and_then(|open| open.operate.clone());
-        let jobs = operate.expect("SQLite lists jobs").jobs(&filter).await?;
+        let stats = client.stats().await?;
         client.close().await?;
-        Ok(jobs.len() as u64)
+        Ok(stats.iter().map(|task| task.done).sum())
     })
 }

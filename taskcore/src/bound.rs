@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Failure, JobError};
 use crate::kind::{ArgKinds, Direct, Failing, Place};
 use crate::lazy::{self, AnyItems};
+use crate::load::Loading;
 use crate::options::CallOptions;
 use crate::outlet::{Outlet, StreamTaskFn};
 use crate::payload::CodecError;
@@ -100,11 +101,13 @@ impl<F: TaskFn, Kinds> Given<F, Kinds> {
         Ok(Planned::Call(Box::new(caller.plan(args, key))))
     }
 
-    /// The arguments, once they are all there.
-    async fn args(self, frame: &Frame) -> Result<F::Args, JobError> {
+    /// The arguments, once they are all there, records among them.
+    async fn args(self, frame: &Frame) -> Result<F::Ready, JobError> {
         let values =
             if self.slots.are_here() { self.slots.take() } else { self.slots.gather().await };
-        values.map(F::args).map_err(|error| no_input(frame, &error))
+        let args = values.map(F::args).map_err(|error| no_input(frame, &error))?;
+        let ready = F::load(args, frame).had().await;
+        ready.map_err(|raised| raised.into_error(&frame.context))
     }
 }
 
@@ -155,7 +158,10 @@ impl<F: PlainTaskFn, Kinds: ArgKinds> Bound<Direct<Kinds, F::Output, F::Return>>
 
     fn run_in_place(self: Box<Self>, frame: &Frame) -> Direct<Kinds, F::Output, F::Return> {
         let values = self.0.slots.take().map_err(|error| no_input(frame, &error));
-        let ran = values.map(|values| F::run(F::args(values), frame));
+        let ran = values.map(|values| match F::load(F::args(values), frame) {
+            Loading::Here(args) => F::run(args, frame),
+            Loading::Later(_) => unreachable!("a call that loads a record is never `InPlace`"),
+        });
         Kinds::Failing::direct(ran, judge::<F>)
     }
 }

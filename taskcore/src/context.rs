@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::Client;
+use crate::completing::Completing;
 use crate::id::JobId;
 use crate::scope;
 use crate::trace::TraceParent;
@@ -32,6 +33,7 @@ struct Shared {
     client: Option<Client>,
     cancelled: CancellationToken,
     voice: Option<Arc<dyn Voice>>,
+    completing: Option<Completing>,
     /// What `retry_after` was given, in ms; `NO_WISH` if it was not called.
     retry_after_ms: AtomicU64,
 }
@@ -57,13 +59,25 @@ pub struct ContextParts {
     pub cancelled: CancellationToken,
     /// Takes what the task says; `None` if nobody listens.
     pub voice: Option<Arc<dyn Voice>>,
+    /// What ends the delivery elsewhere; `None` if there is no delivery.
+    pub completing: Option<Completing>,
 }
 
 impl Context {
     /// Assembles a context; for whoever runs tasks.
     #[must_use]
     pub fn new(parts: ContextParts) -> Self {
-        let ContextParts { job, task, attempt, deadline, trace, client, cancelled, voice } = parts;
+        let ContextParts {
+            job,
+            task,
+            attempt,
+            deadline,
+            trace,
+            client,
+            cancelled,
+            voice,
+            completing,
+        } = parts;
         let retry_after_ms = AtomicU64::new(NO_WISH);
         let shared = Shared {
             job,
@@ -74,6 +88,7 @@ impl Context {
             client,
             cancelled,
             voice,
+            completing,
             retry_after_ms,
         };
         Self { shared: Arc::new(shared) }
@@ -91,6 +106,7 @@ impl Context {
             client: scope::client(),
             cancelled: CancellationToken::new(),
             voice: None,
+            completing: None,
         })
     }
 
@@ -134,6 +150,13 @@ impl Context {
     #[must_use]
     pub fn client(&self) -> Option<&Client> {
         self.shared.client.as_ref()
+    }
+
+    /// What ends this delivery elsewhere than through the worker; `None` in a direct call. For
+    /// broker crates.
+    #[must_use]
+    pub fn completing(&self) -> Option<&Completing> {
+        self.shared.completing.as_ref()
     }
 
     /// Whether the task should stop: cancelled, timed out, lease lost or worker stopping.

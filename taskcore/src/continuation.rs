@@ -9,8 +9,8 @@ use crate::client::Root;
 use crate::error::{DelayError, JobError};
 use crate::handle::Handle;
 use crate::kind::Place;
-use crate::payload::{Codec, CodecError, Json};
-use crate::task::{AsyncStepFn, Completion, Frame, PlainStepFn, Raised, Run, Yielded};
+use crate::payload::CodecError;
+use crate::task::{AsyncStepFn, Completion, Frame, PlainStepFn, Raised, Run, Yielded, prepare};
 
 /// What a task may return to be continued by it: a [`Call`] or a [`Handle`].
 #[diagnostic::on_unimplemented(
@@ -67,7 +67,7 @@ impl<T: DeserializeOwned + Send + 'static> Continue for Handle<T> {
 
 /// Runs an async task to the end of what continues it; for generated code.
 pub async fn follow_async<F: AsyncStepFn>(
-    args: F::Args,
+    args: F::Ready,
     frame: Frame,
 ) -> Result<F::Output, JobError> {
     let context = frame.context.clone();
@@ -79,7 +79,7 @@ pub async fn follow_async<F: AsyncStepFn>(
 
 /// Runs a plain task to the end of what continues it; for generated code.
 pub async fn follow_plain<F: PlainStepFn>(
-    args: F::Args,
+    args: F::Ready,
     frame: Frame,
 ) -> Result<F::Output, JobError> {
     let context = frame.context.clone();
@@ -91,14 +91,16 @@ pub async fn follow_plain<F: PlainStepFn>(
 
 /// [`TaskDescriptor::prepare`](crate::TaskDescriptor::prepare) of an async task that is continued.
 pub fn prepare_async_step<F: AsyncStepFn>(args: &[u8], frame: Frame) -> Result<Run, CodecError> {
-    let args: F::Args = Json::decode(args)?;
-    Ok(Run::Async(Box::pin(async move { complete(F::step(args, frame).await) })))
+    prepare::<F>(args, frame, |args, frame| {
+        Run::Async(Box::pin(async move { complete(F::step(args, frame).await) }))
+    })
 }
 
 /// [`TaskDescriptor::prepare`](crate::TaskDescriptor::prepare) of a plain task that is continued.
 pub fn prepare_plain_step<F: PlainStepFn>(args: &[u8], frame: Frame) -> Result<Run, CodecError> {
-    let args: F::Args = Json::decode(args)?;
-    Ok(Run::Plain(Box::new(move || complete(F::step(args, &frame)))))
+    prepare::<F>(args, frame, |args, frame| {
+        Run::Plain(Box::new(move || complete(F::step(args, &frame))))
+    })
 }
 
 fn complete(next: Result<impl Continue, Raised>) -> Completion {

@@ -53,7 +53,7 @@ pub enum FailureKind {
     Lost,
     /// No worker that tried knows the task.
     UnknownTask,
-    /// The arguments do not fit the task's signature.
+    /// The arguments do not fit the task's signature, or name a record that is no more.
     Arguments,
     /// The stored bytes are not a job of ours.
     Envelope,

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::payload::Codec as _;
 use crate::payload::{CodecError, Json, Payload};
-use crate::task::{Completion, Frame, Raised, Run, TaskFn, Yielded};
+use crate::task::{Completion, Frame, Raised, Run, TaskFn, Yielded, prepare};
 
 /// How a task that returns a stream is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub trait StreamTaskFn: TaskFn {
 
     /// Runs it to the end of its stream.
     fn drive(
-        args: Self::Args,
+        args: Self::Ready,
         frame: Frame,
         outlet: impl Outlet<Self::Item> + 'static,
     ) -> impl Future<Output = Result<(), Raised>> + Send + 'static;
@@ -84,17 +84,18 @@ pub trait StreamTaskFn: TaskFn {
 
 /// [`TaskDescriptor::prepare`](crate::TaskDescriptor::prepare) of a task that returns a stream.
 pub fn prepare_stream<F: StreamTaskFn>(args: &[u8], frame: Frame) -> Result<Run, CodecError> {
-    let args: F::Args = Json::decode(args)?;
-    Ok(Run::Stream(Box::new(move |outlet| {
-        Box::pin(async move {
-            let job = frame.context.id();
-            let put = Arc::<Mutex<u64>>::default();
-            let encoder = Encoder { outlet, put: put.clone(), encode: F::encode };
-            F::drive(args, frame, encoder).await?;
-            let count = *put.lock().unwrap_or_else(PoisonError::into_inner);
-            Ok(Yielded::Result(Some(Payload::of_stream(job, count))))
-        })
-    })))
+    prepare::<F>(args, frame, |args, frame| {
+        Run::Stream(Box::new(move |outlet| {
+            Box::pin(async move {
+                let job = frame.context.id();
+                let put = Arc::<Mutex<u64>>::default();
+                let encoder = Encoder { outlet, put: put.clone(), encode: F::encode };
+                F::drive(args, frame, encoder).await?;
+                let count = *put.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(Yielded::Result(Some(Payload::of_stream(job, count))))
+            })
+        }))
+    })
 }
 
 /// Encodes and counts items.

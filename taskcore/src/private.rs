@@ -21,7 +21,9 @@ pub use crate::continuation::{
     Continue, follow_async, follow_plain, prepare_async_step, prepare_plain_step,
 };
 pub use crate::error::JobError;
+pub use crate::fetch::{Fetch, Given, IntoRecord};
 pub use crate::kind::{Awaited, Direct, PlaceOf};
+pub use crate::load::{FetchWire, LoadAll, Loading, Unfetched};
 pub use crate::options::TaskOptions;
 pub use crate::outlet::{
     OnDemand, Outlet, StreamOptions, StreamTaskFn, collect, encode_item, pour, prepare_stream,
@@ -134,6 +136,12 @@ impl<T: Default> Defaulted for T {}
 pub trait DefaultArgument {
     /// The type.
     type Type: Storable + Defaulted;
+}
+
+/// [`Argument`], for `#[fetch]`.
+pub trait FetchArgument {
+    /// The type.
+    type Type: Fetch;
 }
 
 /// [`Wire`], for `#[arg(default)]`.

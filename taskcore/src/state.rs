@@ -43,17 +43,19 @@ impl StateMap {
         Arc::make_mut(self.values.get_or_insert_default()).extend(others);
     }
 
-    /// A clone of the value of this type.
+    /// A clone of the value of this type. `()` is always there.
     #[must_use]
     pub fn value<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        let entry = self.values.as_ref()?.get(&TypeId::of::<T>())?;
-        entry.value.downcast_ref::<T>().cloned()
+        let entry = self.values.as_ref().and_then(|values| values.get(&TypeId::of::<T>()));
+        let value: &dyn Any = entry.map_or(&(), |entry| &*entry.value);
+        value.downcast_ref::<T>().cloned()
     }
 
     /// Whether there is a value of this type.
     #[must_use]
     pub fn has(&self, type_id: TypeId) -> bool {
-        self.values.as_ref().is_some_and(|values| values.contains_key(&type_id))
+        type_id == TypeId::of::<()>()
+            || self.values.as_ref().is_some_and(|values| values.contains_key(&type_id))
     }
 }
 

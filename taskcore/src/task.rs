@@ -15,6 +15,7 @@ use crate::builtin;
 use crate::context::Context;
 use crate::continuation::{Continuation, Continue};
 use crate::error::{DelayError, Failure, FailureKind, JobError, Permanent};
+use crate::load::Loading;
 use crate::options::TaskOptions;
 use crate::outlet::{StreamOptions, StreamRun};
 use crate::payload::{Codec, CodecError, Json, Payload};
@@ -110,6 +111,8 @@ pub enum Run {
     Plain(Box<dyn FnOnce() -> Completion + Send>),
     /// To be given a place for its items, and polled.
     Stream(StreamRun),
+    /// To be polled until its records are there, for one of the others.
+    Loading(BoxFuture<'static, Result<Self, Raised>>),
 }
 
 impl fmt::Debug for Run {
@@ -118,6 +121,7 @@ impl fmt::Debug for Run {
             Self::Async(_) => "Run::Async",
             Self::Plain(_) => "Run::Plain",
             Self::Stream(_) => "Run::Stream",
+            Self::Loading(_) => "Run::Loading",
         })
     }
 }
@@ -234,7 +238,9 @@ pub trait TaskFn: Send + 'static {
     /// The arguments as a caller gives them.
     type Slots: Slots;
     /// The arguments on the wire: one field for each parameter.
-    type Args: DeserializeOwned + Send + 'static;
+    type Args: DeserializeOwned;
+    /// The arguments as the function takes them: the same, with records in the place of keys.
+    type Ready: Send + 'static;
     /// What the function returns.
     type Return: Send + 'static;
     /// What a handle yields.
@@ -245,6 +251,9 @@ pub trait TaskFn: Send + 'static {
 
     /// Names the values.
     fn args(values: <Self::Slots as Slots>::Values) -> Self::Args;
+
+    /// Gets the records that the arguments name.
+    fn load(args: Self::Args, frame: &Frame) -> Loading<Self::Ready>;
 
     /// The unique key of a call with these arguments, of a task that has a function for it.
     fn unique_key(_: <Self::Slots as Slots>::Lent<'_>) -> Option<String> {
@@ -258,13 +267,13 @@ pub trait TaskFn: Send + 'static {
 /// An async task function.
 pub trait AsyncTaskFn: TaskFn {
     /// Runs it.
-    fn run(args: Self::Args, frame: Frame) -> impl Future<Output = Self::Return> + Send + 'static;
+    fn run(args: Self::Ready, frame: Frame) -> impl Future<Output = Self::Return> + Send + 'static;
 }
 
 /// A plain task function.
 pub trait PlainTaskFn: TaskFn {
     /// Runs it, on this thread.
-    fn run(args: Self::Args, frame: &Frame) -> Self::Return;
+    fn run(args: Self::Ready, frame: &Frame) -> Self::Return;
 }
 
 /// An async task that is continued by what it returns.
@@ -274,7 +283,7 @@ pub trait AsyncStepFn: TaskFn {
 
     /// Runs it up to there.
     fn step(
-        args: Self::Args,
+        args: Self::Ready,
         frame: Frame,
     ) -> impl Future<Output = Result<Self::Next, Raised>> + Send + 'static;
 }
@@ -285,19 +294,34 @@ pub trait PlainStepFn: TaskFn {
     type Next: Continue<Output = Self::Output>;
 
     /// Runs it up to there, on this thread.
-    fn step(args: Self::Args, frame: &Frame) -> Result<Self::Next, Raised>;
+    fn step(args: Self::Ready, frame: &Frame) -> Result<Self::Next, Raised>;
 }
 
 /// [`TaskDescriptor::prepare`] of an async task.
 pub fn prepare_async<F: AsyncTaskFn>(args: &[u8], frame: Frame) -> Result<Run, CodecError> {
-    let args: F::Args = Json::decode(args)?;
-    Ok(Run::Async(Box::pin(async move { complete::<F>(F::run(args, frame).await) })))
+    prepare::<F>(args, frame, |args, frame| {
+        Run::Async(Box::pin(async move { complete::<F>(F::run(args, frame).await) }))
+    })
 }
 
 /// [`TaskDescriptor::prepare`] of a plain task.
 pub fn prepare_plain<F: PlainTaskFn>(args: &[u8], frame: Frame) -> Result<Run, CodecError> {
+    prepare::<F>(args, frame, |args, frame| {
+        Run::Plain(Box::new(move || complete::<F>(F::run(args, &frame))))
+    })
+}
+
+/// Decodes arguments, and makes a run of them once their records are there.
+pub(crate) fn prepare<F: TaskFn>(
+    args: &[u8],
+    frame: Frame,
+    run: fn(F::Ready, Frame) -> Run,
+) -> Result<Run, CodecError> {
     let args: F::Args = Json::decode(args)?;
-    Ok(Run::Plain(Box::new(move || complete::<F>(F::run(args, &frame)))))
+    Ok(match F::load(args, &frame) {
+        Loading::Here(args) => run(args, frame),
+        Loading::Later(args) => Run::Loading(Box::pin(async move { Ok(run(args.await?, frame)) })),
+    })
 }
 
 fn complete<F: TaskFn>(returned: F::Return) -> Completion {

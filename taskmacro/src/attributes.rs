@@ -51,6 +51,11 @@ pub(crate) fn take_named(attributes: &mut Vec<Attribute>, name: &str) -> Vec<Att
     attributes.extract_if(.., |attribute| is_named(attribute, name)).collect()
 }
 
+/// Takes out what marks a parameter.
+pub(crate) fn take_marks(attributes: &mut Vec<Attribute>) {
+    attributes.retain(|attribute| !["arg", "fetch"].iter().any(|mark| is_named(attribute, mark)));
+}
+
 /// The tokens between the parentheses; none if there are no parentheses.
 pub(crate) fn arguments(attribute: &Attribute) -> syn::Result<TokenStream> {
     match &attribute.meta {

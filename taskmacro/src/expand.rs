@@ -10,7 +10,7 @@ use syn::{ItemFn, Receiver, ReceiverKind, Type};
 
 use crate::attributes::{self, Attributes};
 use crate::options::Options;
-use crate::signature::{Outcome, Signature};
+use crate::signature::{Kept, Outcome, Signature};
 use crate::spans::{self, generated};
 
 /// A task, read and checked.
@@ -80,13 +80,19 @@ impl Task<'_> {
         let receiver = self.signature.receiver.iter().map(outer_receiver);
         let bounds = self.signature.arguments().zip(self.arg_types()).map(|(argument, arg)| {
             let stored = &argument.stored.ty;
-            let bound = spans::around(&quote!(#private::IntoArg<), stored, &quote!(>));
-            quote!(#arg: #bound)
+            let bound = match &arg.by {
+                None => spans::around(&quote!(#private::IntoArg<), stored, &quote!(>)),
+                Some(by) => spans::around(&quote!(#private::IntoRecord<), stored, &quote!(, #by>)),
+            };
+            let ty = &arg.ty;
+            quote!(#ty: #bound)
         });
-        let generics = quote!(<#(#bounds),*>);
+        let by = self.arg_types().filter_map(|arg| arg.by).map(|by| quote!(#by));
+        let generics = bounds.chain(by);
+        let generics = quote!(<#(#generics),*>);
         let params = self.signature.arguments().zip(self.arg_types()).map(|(argument, arg)| {
-            let name = generated(&argument.name);
-            quote!(#name: #arg)
+            let (name, ty) = (generated(&argument.name), arg.ty);
+            quote!(#name: #ty)
         });
         let params = receiver.chain(params);
         let parentheses = spans::at(sig.paren_token.span.join());
@@ -95,17 +101,28 @@ impl Task<'_> {
         quote!(#vis #fn_token #name #generics #params #call)
     }
 
-    /// The type parameters of the function that makes calls, one for each argument.
-    fn arg_types(&self) -> impl Iterator<Item = Ident> {
-        (0..self.signature.arguments().count()).map(|index| format_ident!("__A{index}"))
+    /// The type parameters of the function that makes calls, for each argument.
+    fn arg_types(&self) -> impl Iterator<Item = ArgType> {
+        self.signature.arguments().enumerate().map(|(index, argument)| ArgType {
+            ty: format_ident!("__A{index}"),
+            by: argument.is_fetched().then(|| format_ident!("__By{index}")),
+        })
     }
 
     /// What the arguments are, as a type: whether they can fail, and where they can be had.
     fn arg_kinds(&self) -> TokenStream {
         let private = self.private();
         let kinds = self.signature.arguments().zip(self.arg_types()).map(|(argument, arg)| {
-            let stored = &argument.stored.ty;
-            spans::around(&quote!(<#arg as #private::IntoArg<), stored, &quote!(>>::Kind))
+            let (stored, ArgType { ty, by }) = (&argument.stored.ty, arg);
+            match by {
+                None => {
+                    spans::around(&quote!(<#ty as #private::IntoArg<), stored, &quote!(>>::Kind))
+                }
+                Some(by) => {
+                    let before = quote!(<#ty as #private::IntoRecord<);
+                    spans::around(&before, stored, &quote!(, #by>>::Kind))
+                }
+            }
         });
         pairs(kinds)
     }
@@ -120,7 +137,7 @@ impl Task<'_> {
         sig.ident = self.body_name();
         for input in &mut sig.inputs {
             if let syn::FnArg::Typed(param) = input {
-                attributes::take_named(&mut param.attrs, "arg");
+                attributes::take_marks(&mut param.attrs);
             }
         }
         let block = &self.item.block;
@@ -190,12 +207,16 @@ impl Task<'_> {
     fn args_type(&self) -> TokenStream {
         let quiet = attributes::quiet();
         let receiver = self.home_of_self().map(|ty| quote!(__hereafter_self: #ty));
-        let fields = self.signature.arguments().map(|argument| {
-            let (name, ty) = (generated(&argument.name), &argument.stored.ty);
-            quote!(#name: #ty)
+        let fields = self.signature.arguments().zip(self.arg_types()).map(|(argument, arg)| {
+            let (name, stored) = (generated(&argument.name), &argument.stored.ty);
+            match arg.by {
+                None => quote!(#name: #stored),
+                Some(by) => quote!(#name: #by),
+            }
         });
         let fields = receiver.into_iter().chain(fields);
-        quote!(#quiet struct __HereafterArgs { #(#fields),* })
+        let by = self.arg_types().filter_map(|arg| arg.by);
+        quote!(#quiet struct __HereafterArgs<#(#by),*> { #(#fields),* })
     }
 
     fn bind(&self) -> TokenStream {
@@ -211,11 +232,11 @@ impl Task<'_> {
                 }
                 _ => quote!(#token),
             };
-            self.slot(&quote!(#ty), &value, "Wire")
+            self.slot(&quote!(#ty), &value, Kept::Value)
         });
         let slots = self.signature.arguments().map(|argument| {
             let (name, ty) = (generated(&argument.name), &argument.stored.ty);
-            self.slot(&quote!(#ty), &quote!(#name), argument.wire())
+            self.slot(&quote!(#ty), &quote!(#name), argument.kept)
         });
         let slots = pairs(receiver.into_iter().chain(slots));
         let kinds = self.arg_kinds();
@@ -228,15 +249,22 @@ impl Task<'_> {
         let bind = format_ident!("{bind}");
         quote! {
             #[allow(unused_imports)]
-            use #private::Unstorable as _;
+            use #private::{Unfetched as _, Unstorable as _};
             #private::#bind::<__HereafterTask, #kinds>(#slots)
         }
     }
 
     /// An argument that was given, with its encoder.
-    fn slot(&self, ty: &TokenStream, value: &TokenStream, wire: &str) -> TokenStream {
+    fn slot(&self, ty: &TokenStream, value: &TokenStream, kept: Kept) -> TokenStream {
         let private = self.private();
-        let wire = format_ident!("{wire}");
+        let wire = match kept {
+            Kept::Value => quote!(Wire),
+            Kept::OrDefault => quote!(DefaultWire),
+            Kept::Key => {
+                let given = quote!(#private::IntoRecord::<#ty, _>::into_arg(#value));
+                return quote!(#private::Slot::new(#given, #private::FetchWire::<#ty>::encode));
+            }
+        };
         quote! {
             #private::Slot::new(
                 #private::IntoArg::<#ty>::into_arg(#value),
@@ -255,6 +283,14 @@ impl Task<'_> {
         self.signature.receiver.as_ref()?;
         self.home.as_ref().map(|home| home.ty)
     }
+}
+
+/// The type parameters for one argument.
+struct ArgType {
+    /// What is given.
+    ty: Ident,
+    /// For a record: how it is given.
+    by: Option<Ident>,
 }
 
 /// Nested pairs of these, up to `()`.

@@ -133,8 +133,9 @@ fn untouched(mut function: ItemFn) -> TokenStream {
     // What a `const fn` may not do would be a second error.
     function.sig.constness = None;
     for input in &mut function.sig.inputs {
-        if let FnArg::Typed(param) = input {
-            attributes::take_named(&mut param.attrs, "arg");
+        match input {
+            FnArg::Typed(param) => attributes::take_marks(&mut param.attrs),
+            FnArg::Receiver(receiver) => attributes::take_marks(&mut receiver.attrs),
         }
     }
     function.into_token_stream()
@@ -268,6 +269,28 @@ mod tests {
             fn send((a, b): (u8, u8)) {}
         );
         assert!(expanded.ends_with(&untouched.to_string()), "{expanded}");
+    }
+
+    #[test]
+    fn the_body_keeps_no_mark_of_its_parameters() {
+        for item in [
+            quote!(
+                fn send(#[fetch] user: User, #[arg(default)] n: u8) {}
+            ),
+            quote!(
+                fn send(#[fetch] (a, b): User, #[arg(default)] n: u8) {}
+            ),
+            quote! {
+                impl Report {
+                    #[task]
+                    fn print(#[fetch] &self) {}
+                }
+            },
+        ] {
+            let expanded = expanded(item);
+            assert!(!expanded.contains("# [fetch]"), "{expanded}");
+            assert!(!expanded.contains("# [arg"), "{expanded}");
+        }
     }
 
     #[test]

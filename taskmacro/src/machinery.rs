@@ -1,13 +1,13 @@
 //! What makes a task known: its checks, wire form, trait impls and registration.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::ReceiverKind;
 use syn::spanned::Spanned;
 
 use crate::attributes;
 use crate::expand::{Home, Task, pairs};
-use crate::signature::{Argument, Outcome, Param, Streamed};
+use crate::signature::{Argument, Kept, Outcome, Param, Streamed};
 use crate::spans::{self, generated};
 
 impl Task<'_> {
@@ -27,10 +27,13 @@ impl Task<'_> {
             (quote!(Argument), ty)
         });
         let arguments = self.signature.arguments().map(|argument| {
-            let kind = if argument.has_default { "DefaultArgument" } else { "Argument" };
-            let kind = format_ident!("{kind}");
+            let kind = match argument.kept {
+                Kept::Value => quote!(Argument),
+                Kept::OrDefault => quote!(DefaultArgument),
+                Kept::Key => quote!(FetchArgument),
+            };
             let ty = &argument.stored.ty;
-            (quote!(#kind), quote!(#ty))
+            (kind, quote!(#ty))
         });
         let checks = receiver.into_iter().chain(arguments).enumerate().map(|(index, check)| {
             let (kind, ty) = check;
@@ -66,14 +69,26 @@ impl Task<'_> {
         }
     }
 
-    fn wire_fields(&self) -> Vec<WireField> {
+    pub(crate) fn wire_fields(&self) -> Vec<WireField> {
         let receiver = self.home_of_self().map(|ty| WireField {
             name: quote!(__hereafter_self),
             ty: quote!(#ty),
+            given: quote!(#ty),
             attributes: quote!(#[serde(rename = "self")]),
-            probe: format_ident!("Wire"),
+            kept: Kept::Value,
         });
-        receiver.into_iter().chain(self.signature.arguments().map(WireField::of)).collect()
+        let arguments = self.signature.arguments().map(|argument| {
+            let (name, ty) = (generated(&argument.name), &argument.stored.ty);
+            let attributes = argument.has_default().then(|| quote!(#[serde(default)]));
+            WireField {
+                name: quote!(#name),
+                ty: quote!(#ty),
+                given: self.given(argument),
+                attributes: attributes.unwrap_or_default(),
+                kept: argument.kept,
+            }
+        });
+        receiver.into_iter().chain(arguments).collect()
     }
 
     /// The arguments on the wire: one JSON object keyed by parameter name.
@@ -85,25 +100,28 @@ impl Task<'_> {
             let WireField { name, attributes, .. } = field;
             quote!(#attributes #name: #generic)
         });
-        let taken = fields.iter().map(|WireField { name, ty, probe, .. }| {
-            quote!(#name: #private::#probe::<#ty>::take(wire.#name))
+        let taken = fields.iter().map(|WireField { name, ty, kept, .. }| match kept {
+            Kept::Value => quote!(#name: #private::Wire::<#ty>::take(wire.#name)),
+            Kept::OrDefault => quote!(#name: #private::DefaultWire::<#ty>::take(wire.#name)),
+            Kept::Key => quote!(#name: #private::FetchWire::<#ty>::take(wire.#name)),
         });
+        let args = self.given_args();
         let blanks = generics.iter().map(|_| quote!(_));
         quote! {
             #[allow(unused_imports)]
-            use #private::{Unstorable as _, serde as __serde};
+            use #private::{Unfetched as _, Unstorable as _, serde as __serde};
 
             #[derive(__serde::Deserialize)]
             #[serde(crate = "__serde", deny_unknown_fields)]
             struct __Wire<#(#generics),*> { #(#declared),* }
 
-            impl<'de> __serde::Deserialize<'de> for __HereafterArgs {
+            impl<'de> __serde::Deserialize<'de> for #args {
                 fn deserialize<D>(deserializer: D) -> ::core::result::Result<Self, D::Error>
                 where
                     D: __serde::Deserializer<'de>,
                 {
                     let wire: __Wire<#(#blanks),*> = __serde::Deserialize::deserialize(deserializer)?;
-                    ::core::result::Result::Ok(Self { #(#taken),* })
+                    ::core::result::Result::Ok(__HereafterArgs { #(#taken),* })
                 }
             }
         }
@@ -122,14 +140,18 @@ impl Task<'_> {
             (quote!(#returned), self.judged())
         };
         let fields = self.wire_fields();
-        let slots = pairs(fields.iter().map(|WireField { ty, .. }| quote!(#private::Slot<#ty>)));
+        let slots =
+            pairs(fields.iter().map(|WireField { given, .. }| quote!(#private::Slot<#given>)));
+        let (args, ready) = (self.given_args(), self.ready_args());
+        let load = self.load();
         let unique_key = self.unique_key(&fields);
         let names = fields.iter().map(|WireField { name, .. }| name);
         let values = pairs(fields.iter().map(|WireField { name, .. }| name.clone()));
         quote! {
             impl #private::TaskFn for __HereafterTask {
                 type Slots = #slots;
-                type Args = __HereafterArgs;
+                type Args = #args;
+                type Ready = #ready;
                 type Return = #returned;
                 type Output = #output;
 
@@ -141,6 +163,8 @@ impl Task<'_> {
                 fn args(#values: <Self::Slots as #private::Slots>::Values) -> Self::Args {
                     __HereafterArgs { #(#names),* }
                 }
+
+                #load
 
                 #unique_key
 
@@ -160,7 +184,11 @@ impl Task<'_> {
         let names: Vec<_> = (0..fields.len()).map(|index| format_ident!("a{index}")).collect();
         let lent = pairs(names.iter().map(|name| quote!(#name)));
         let lent = spans::relocate(lent, path.span());
-        let arguments = spans::relocate(quote!((#(#names),*)), path.span());
+        let arguments = names.iter().zip(fields).map(|(name, field)| match field.kept {
+            Kept::Value | Kept::OrDefault => quote!(#name),
+            Kept::Key => quote!(#name.key()),
+        });
+        let arguments = spans::relocate(quote!((#(#arguments),*)), path.span());
         let here = spans::at(path.span());
         let text = quote_spanned!(here=> #private::KeyText::key_text);
         let text = spans::relocate(text, path.span());
@@ -216,7 +244,7 @@ impl Task<'_> {
         if !self.signature.is_async {
             return quote! {
                 impl #private::PlainTaskFn for __HereafterTask {
-                    fn run(args: Self::Args, frame: &#private::Frame) -> Self::Return {
+                    fn run(args: Self::Ready, frame: &#private::Frame) -> Self::Return {
                         #body
                     }
                 }
@@ -230,7 +258,7 @@ impl Task<'_> {
         let future = spans::relocate(future, self.signature.name.span());
         quote! {
             impl #private::AsyncTaskFn for __HereafterTask {
-                fn run(args: Self::Args, frame: #private::Frame) -> #future {
+                fn run(args: Self::Ready, frame: #private::Frame) -> #future {
                     async move {
                         let returned: #returned = #body.await;
                         returned
@@ -265,7 +293,7 @@ impl Task<'_> {
         quote! {
             impl #private::AsyncTaskFn for __HereafterTask {
                 fn run(
-                    args: Self::Args,
+                    args: Self::Ready,
                     frame: #private::Frame,
                 ) -> #collected {
                     async move { #collect(#items).await }
@@ -284,7 +312,7 @@ impl Task<'_> {
                 }
 
                 fn drive(
-                    args: Self::Args,
+                    args: Self::Ready,
                     frame: #private::Frame,
                     mut outlet: impl #private::Outlet<Self::Item> + 'static,
                 ) -> #ended {
@@ -317,7 +345,7 @@ impl Task<'_> {
                 impl #private::AsyncStepFn for __HereafterTask {
                     type Next = #next;
 
-                    fn step(args: Self::Args, frame: #private::Frame) -> #future {
+                    fn step(args: Self::Ready, frame: #private::Frame) -> #future {
                         async move {
                             let returned: #returned = #body.await;
                             #judged
@@ -331,7 +359,7 @@ impl Task<'_> {
                     type Next = #next;
 
                     fn step(
-                        args: Self::Args,
+                        args: Self::Ready,
                         frame: &#private::Frame,
                     ) -> ::core::result::Result<Self::Next, #private::Raised> {
                         let returned: #returned = #body;
@@ -345,7 +373,7 @@ impl Task<'_> {
 
             impl #private::AsyncTaskFn for __HereafterTask {
                 fn run(
-                    args: Self::Args,
+                    args: Self::Ready,
                     frame: #private::Frame,
                 ) -> impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send + 'static {
                     #private::#follow::<__HereafterTask>(args, frame)
@@ -391,7 +419,12 @@ impl Task<'_> {
         let params = params.into_iter().chain(self.signature.arguments().map(Argument::wire_name));
         let options = self.options.expand(&private);
         let schedule = self.options.schedule.expand(&private);
-        let states = self.signature.states();
+        let states = self.signature.states().map(|ty| quote!(#private::StateNeed::of::<#ty>()));
+        let sources = self.fetched().map(|argument| {
+            let ty = &argument.stored.ty;
+            quote!(#private::FetchWire::<#ty>::NEED)
+        });
+        let states = states.chain(sources);
         let stream = self.signature.returned.stream.as_ref();
         let (kind, prepare) = match (self.signature.is_async, self.signature.returned.continues) {
             _ if stream.is_some() => ("Async", "prepare_stream"),
@@ -419,7 +452,7 @@ impl Task<'_> {
                 schedule: #schedule,
                 stream: #stream,
                 kind: #private::TaskKind::#kind,
-                states: &[#(#private::StateNeed::of::<#states>()),*],
+                states: &[#(#states),*],
                 output: ::core::any::TypeId::of::<<__HereafterTask as #private::TaskFn>::Output>,
                 prepare: #private::#prepare::<__HereafterTask>,
             };
@@ -439,20 +472,11 @@ impl Task<'_> {
 }
 
 /// A field of the wire form.
-struct WireField {
-    name: TokenStream,
+pub(crate) struct WireField {
+    pub(crate) name: TokenStream,
     ty: TokenStream,
+    /// What a call holds of it.
+    given: TokenStream,
     attributes: TokenStream,
-    /// The core's `Wire` or `DefaultWire`.
-    probe: Ident,
-}
-
-impl WireField {
-    fn of(argument: &Argument) -> Self {
-        let (name, ty) = (generated(&argument.name), &argument.stored.ty);
-        let attributes = argument.has_default.then(|| quote!(#[serde(default)]));
-        let attributes = attributes.unwrap_or_default();
-        let probe = format_ident!("{}", argument.wire());
-        Self { name: quote!(#name), ty: quote!(#ty), attributes, probe }
-    }
+    pub(crate) kept: Kept,
 }

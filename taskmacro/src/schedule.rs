@@ -73,7 +73,7 @@ impl Schedule {
         }
         for argument in signature.arguments() {
             let is_optional = types::named(&argument.stored.ty, "Option").is_some();
-            if !argument.has_default && !is_optional {
+            if !argument.has_default() && !is_optional {
                 let name = argument.wire_name();
                 let message = format!(
                     "nobody gives a task with `{key}` its arguments: write `#[arg(default)]` before `{name}` or take an `Option`, or remove `{key}` and save a schedule of a call instead, `task(…).{key}(…).save()`"

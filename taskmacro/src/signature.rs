@@ -1,15 +1,11 @@
 //! The signature of a task function: what is stored, what is filled in, what comes back.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::quote;
+use proc_macro2::Ident;
 use syn::ext::IdentExt;
-use syn::punctuated::Punctuated;
-use syn::{
-    Attribute, FnArg, Meta, Pat, PatType, Receiver, ReceiverKind, ReturnType, Safety, Token, Type,
-    parse_quote,
-};
+use syn::{FnArg, Pat, PatType, Receiver, ReceiverKind, ReturnType, Safety, Type, parse_quote};
 
 use crate::attributes;
+use crate::marker::Marker;
 use crate::problems::Problems;
 use crate::stream;
 use crate::types::{self, Stored};
@@ -45,10 +41,21 @@ pub(crate) enum Param {
 pub(crate) struct Argument {
     /// Its name.
     pub(crate) name: Ident,
-    /// How a job keeps it.
+    /// How a job keeps it; of what is fetched, what the body takes.
     pub(crate) stored: Stored,
-    /// `#[arg(default)]`.
-    pub(crate) has_default: bool,
+    /// What a job keeps of it.
+    pub(crate) kept: Kept,
+}
+
+/// What a job keeps of an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Its value.
+    Value,
+    /// Its value, which may be left out: `#[arg(default)]`.
+    OrDefault,
+    /// The key of a record: `#[fetch]`.
+    Key,
 }
 
 /// A return type.
@@ -95,7 +102,10 @@ impl Signature {
         check_generics(sig, problems);
         let params = sig.inputs.iter().filter_map(|input| match input {
             FnArg::Typed(param) => read_param(param, problems),
-            FnArg::Receiver(_) => None,
+            FnArg::Receiver(receiver) => {
+                check_receiver_marks(receiver, problems);
+                None
+            }
         });
         Self {
             name: sig.ident.clone(),
@@ -124,9 +134,14 @@ impl Signature {
 }
 
 impl Argument {
-    /// The core's type that encodes and decodes it.
-    pub(crate) fn wire(&self) -> &'static str {
-        if self.has_default { "DefaultWire" } else { "Wire" }
+    /// Whether it may be left out: `#[arg(default)]`.
+    pub(crate) fn has_default(&self) -> bool {
+        self.kept == Kept::OrDefault
+    }
+
+    /// Whether it is a record that the worker loads: `#[fetch]`.
+    pub(crate) fn is_fetched(&self) -> bool {
+        self.kept == Kept::Key
     }
 
     /// The name in jobs.
@@ -220,6 +235,13 @@ pub(crate) fn check_receiver(receiver: &Receiver, problems: &mut Problems) {
     }
 }
 
+fn check_receiver_marks(receiver: &Receiver, problems: &mut Problems) {
+    for attribute in receiver.attrs.iter().filter(|it| attributes::is_named(it, "fetch")) {
+        let message = "a job stores `self` itself: remove this, or write an associated function that takes `#[fetch]` before an argument";
+        problems.at(attribute, message);
+    }
+}
+
 fn check_qualifiers(sig: &syn::Signature, problems: &mut Problems) {
     if let Some(token) = &sig.constness {
         problems.at(token, "a task runs in a worker, never in a constant: remove `const`");
@@ -253,9 +275,13 @@ fn read_param(param: &PatType, problems: &mut Problems) -> Option<Param> {
     if is_state_pattern(&param.pat) {
         return read_state(ty, &marker, problems);
     }
-    if marker.attribute.is_none()
+    if marker.arg.is_none()
         && let Some(filled) = read_filled(ty, problems)
     {
+        if let Some(fetch) = &marker.fetch {
+            let message = "this parameter is filled in where the task runs: remove `#[fetch]`";
+            problems.at(fetch, message);
+        }
         let is_plain = matches!(&*param.pat, Pat::Wild(_)) || plain_name(&param.pat).is_some();
         if !is_plain {
             problems.at(&param.pat, pattern_message(&param.pat));
@@ -266,14 +292,17 @@ fn read_param(param: &PatType, problems: &mut Problems) -> Option<Param> {
         problems.at(&param.pat, pattern_message(&param.pat));
         return None;
     };
-    let stored = types::stored(ty, problems);
-    let has_default = marker.has_default;
-    Some(Param::Argument(Box::new(Argument { name, stored, has_default })))
+    let kept = marker.kept();
+    let stored = match kept {
+        Kept::Key => types::fetched(ty, problems),
+        Kept::Value | Kept::OrDefault => types::stored(ty, problems),
+    };
+    Some(Param::Argument(Box::new(Argument { name, stored, kept })))
 }
 
 /// A parameter with the pattern `State(name)`.
 fn read_state(ty: &Type, marker: &Marker, problems: &mut Problems) -> Option<Param> {
-    if let Some(attribute) = &marker.attribute {
+    if let Some(attribute) = marker.arg.as_ref().or(marker.fetch.as_ref()) {
         let message = "a `State` is filled in where the task runs: remove this";
         problems.at(attribute, message);
         return None;
@@ -302,45 +331,6 @@ fn read_filled(ty: &Type, problems: &mut Problems) -> Option<Param> {
     };
     types::check_owned(&state, problems);
     Some(Param::Filled { ty: Box::new(ty.clone()), state: Some(Box::new(state)) })
-}
-
-/// `#[arg]` or `#[arg(default)]`.
-#[derive(Default)]
-struct Marker {
-    attribute: Option<Attribute>,
-    has_default: bool,
-}
-
-impl Marker {
-    fn read(attrs: &[Attribute], problems: &mut Problems) -> Option<Self> {
-        let mut marker = Self::default();
-        for attribute in attrs {
-            if attributes::is_named(attribute, "arg") {
-                let has_default = problems.keep(has_default(attribute))?;
-                marker.attribute = Some(attribute.clone());
-                marker.has_default |= has_default;
-            } else if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
-                let message = "a job has the same arguments wherever it is made: put `#[cfg]` on the function";
-                problems.at(attribute, message);
-            }
-        }
-        Some(marker)
-    }
-}
-
-fn has_default(attribute: &Attribute) -> syn::Result<bool> {
-    const FORMS: &str = "write `#[arg]` or `#[arg(default)]`";
-    if let Meta::Path(_) = attribute.meta {
-        return Ok(false);
-    }
-    let parse = Punctuated::<Meta, Token![,]>::parse_terminated;
-    let wrong = |tokens: TokenStream| Err(syn::Error::new_spanned(tokens, FORMS));
-    let Ok(metas) = attribute.parse_args_with(parse) else { return wrong(quote!(#attribute)) };
-    match metas.iter().find(|meta| !matches!(meta, Meta::Path(path) if path.is_ident("default"))) {
-        Some(other) => wrong(quote!(#other)),
-        None if metas.len() == 1 => Ok(true),
-        None => wrong(quote!(#attribute)),
-    }
 }
 
 /// `State(name)` or `State(_)`.
@@ -406,8 +396,45 @@ mod tests {
             fn f(#[arg] state: State, #[arg(default)] context: Context, cx: task::Context<u8>)
         });
         assert_eq!(messages, [""; 0]);
-        let defaults: Vec<_> = signature.arguments().map(|argument| argument.has_default).collect();
+        let defaults: Vec<_> = signature.arguments().map(Argument::has_default).collect();
         assert_eq!(defaults, [false, true, false]);
+    }
+
+    #[test]
+    fn the_fetch_attribute_makes_a_parameter_a_record() {
+        let (signature, messages) = read(&parse_quote! {
+            fn f(#[fetch] user: &User, n: u8, #[hereafter::fetch] other: Option<User>)
+        });
+        assert_eq!(messages, [""; 0]);
+        let argument = |argument: &Argument| {
+            let Argument { stored, kept, .. } = argument;
+            (types::text(&stored.ty), stored.is_lent, *kept)
+        };
+        let arguments: Vec<_> = signature.arguments().map(argument).collect();
+        let expected = [
+            ("User".to_owned(), true, Kept::Key),
+            ("u8".to_owned(), false, Kept::Value),
+            ("Option<User>".to_owned(), false, Kept::Key),
+        ];
+        assert_eq!(arguments, expected);
+    }
+
+    #[test]
+    fn a_record_is_no_other_kind_of_parameter() {
+        for sig in [
+            parse_quote!(fn f(#[arg] #[fetch] user: User)),
+            parse_quote!(fn f(#[fetch] #[arg(default)] user: User)),
+        ] {
+            assert!(refusal(&sig).contains("remove one"));
+        }
+        assert!(refusal(&parse_quote!(fn f(#[fetch] #[fetch] user: User))).contains("twice"));
+        assert!(refusal(&parse_quote!(fn f(#[fetch = 1] user: User))).contains("takes nothing"));
+        assert!(refusal(&parse_quote!(fn f(#[fetch] cx: Context))).contains("filled in"));
+        assert!(refusal(&parse_quote!(fn f(#[fetch] s: State<u8>))).contains("filled in"));
+        assert!(refusal(&parse_quote!(fn f(#[fetch] State(s): State<u8>))).contains("filled in"));
+        assert!(refusal(&parse_quote!(fn f(#[fetch] &self))).contains("`self` itself"));
+        assert!(refusal(&parse_quote!(fn f(#[fetch] user: &mut User))).contains("by value"));
+        assert!(refusal(&parse_quote!(fn f(#[fetch] user: &'a User))).contains("`&User`"));
     }
 
     #[test]

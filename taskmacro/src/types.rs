@@ -43,6 +43,25 @@ pub(crate) fn stored(ty: &Type, problems: &mut Problems) -> Stored {
     Stored { ty: owned, is_lent: true }
 }
 
+/// The record, or `Option` of one, that a `#[fetch]` parameter takes, or borrows.
+pub(crate) fn fetched(ty: &Type, problems: &mut Problems) -> Stored {
+    let Type::Reference(reference) = bare(ty) else {
+        check_owned(ty, problems);
+        return Stored { ty: ty.clone(), is_lent: false };
+    };
+    let record = &*reference.elem;
+    if let Some(lifetime) = &reference.lifetime {
+        let message = format!("a job has no lifetime: write `&{}`", text(record));
+        problems.at(lifetime, message);
+    }
+    if reference.mutability.is_some() {
+        let message = format!("a record is loaded for each run: take `{}` by value", text(record));
+        problems.at(reference, message);
+    }
+    check_owned(record, problems);
+    Stored { ty: record.clone(), is_lent: true }
+}
+
 /// Refuses references, lifetimes and types without a name, at any depth.
 pub(crate) fn check_owned(ty: &Type, problems: &mut Problems) {
     Owned { problems }.visit_type(ty);

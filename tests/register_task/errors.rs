@@ -72,7 +72,7 @@ impl std::error::Error for Wrapped {
 
 /// As `anyhow::Error`: no `Error` itself, but refers to one.
 #[derive(Debug)]
-struct Opaque(Box<dyn std::error::Error + Send + Sync>);
+pub(super) struct Opaque(pub(super) Box<dyn std::error::Error + Send + Sync>);
 
 impl AsRef<dyn std::error::Error + Send + Sync> for Opaque {
     fn as_ref(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {

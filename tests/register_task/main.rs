@@ -9,6 +9,7 @@ mod methods;
 mod nested;
 mod options;
 mod parameters;
+mod records;
 mod streams;
 
 use hereafter::prelude::*;
@@ -31,6 +32,7 @@ fn frame(task: &TaskDescriptor, states: StateMap) -> Frame {
         client: None,
         cancelled: Default::default(),
         voice: None,
+        completing: None,
     });
     Frame { context, states }
 }

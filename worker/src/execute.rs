@@ -3,6 +3,7 @@
 use std::future::ready;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use taskcore::broker::{Delivery, Keep, Verdict};
 use taskcore::scope::Scope;
 use taskcore::{
-    Client, Completion, Context, ContextParts, Continuation, Continued, Envelope, Failure,
-    FailureKind, Frame, OnDemand, Payload, Raised, Registry, RetryPolicy, Run, StateMap,
+    Client, Completing, Completion, Context, ContextParts, Continuation, Continued, Envelope,
+    Failure, FailureKind, Frame, OnDemand, Payload, Raised, Registry, RetryPolicy, Run, StateMap,
     TraceParent, Yielded, error_chain, panic_message,
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -114,8 +115,16 @@ impl Executor {
                 let span = report::span(delivery, &context);
                 let demand = task.stream.and_then(|options| options.on_demand);
                 let demand = demand.filter(|_| !envelope.all_items);
-                let run = self.with_outlet(run, demand, speech.as_ref());
-                let running = self.execute(run, &context, envelope.timeout(), interrupt, slot);
+                let running = async {
+                    let mut expiry = pin!(expiry(envelope.timeout()));
+                    match self.load(run, &context, expiry.as_mut(), interrupt).await {
+                        Ok(run) => {
+                            let run = self.with_outlet(run, demand, speech.as_ref());
+                            self.execute(run, &context, expiry, interrupt, slot).await
+                        }
+                        Err(ended) => ended,
+                    }
+                };
                 tracing::Instrument::instrument(running, span).await
             }
         };
@@ -150,6 +159,12 @@ impl Executor {
             client: Some(self.client.clone()),
             cancelled: interrupt.token.clone(),
             voice: speech.map(|speech| speech.clone() as _),
+            completing: Some(Completing {
+                receipt: delivery.receipt.clone(),
+                keep: envelope.keep(),
+                result_limit: self.config.result_limit,
+                tried: interrupt.completing.clone(),
+            }),
         })
     }
 
@@ -178,19 +193,42 @@ impl Executor {
         }
     }
 
+    fn scope(&self, context: &Context) -> Scope {
+        Scope {
+            client: Some(self.client.clone()),
+            states: self.states.clone(),
+            context: Some(context.clone()),
+        }
+    }
+
+    /// Gets the records that a run needs, within the time that it has.
+    async fn load(
+        &self,
+        run: Run,
+        context: &Context,
+        expiry: Pin<&mut impl Future<Output = Duration>>,
+        interrupt: &Interrupt,
+    ) -> Result<Run, Ended> {
+        let Run::Loading(loading) = run else { return Ok(run) };
+        let loading = async {
+            match AssertUnwindSafe(self.scope(context).run(loading)).catch_unwind().await {
+                Ok(Ok(run)) => Ok(run),
+                Ok(Err(raised)) => Err(Ended::Completed(Err(raised))),
+                Err(panic) => Err(Ended::Panicked(panic_message(&*panic))),
+            }
+        };
+        self.until(loading, expiry, interrupt).await.unwrap_or_else(Err)
+    }
+
     async fn execute(
         &self,
         run: Run,
         context: &Context,
-        timeout: Option<Duration>,
+        expiry: Pin<&mut impl Future<Output = Duration>>,
         interrupt: &Interrupt,
         slot: OwnedSemaphorePermit,
     ) -> Ended {
-        let scope = Scope {
-            client: Some(self.client.clone()),
-            states: self.states.clone(),
-            context: Some(context.clone()),
-        };
+        let scope = self.scope(context);
         match run {
             Run::Async(future) => {
                 let ended = async {
@@ -199,13 +237,15 @@ impl Executor {
                         Err(panic) => Ended::Panicked(panic_message(&*panic)),
                     }
                 };
-                let ended = self.until(ended, timeout, interrupt).await;
+                let ended =
+                    self.until(ended, expiry, interrupt).await.unwrap_or_else(|ended| ended);
                 drop(slot);
                 ended
             }
+            Run::Loading(_) => unreachable!("its records were loaded"),
             Run::Stream(_) => unreachable!("a stream was given its outlet"),
             Run::Plain(function) => {
-                self.execute_plain(function, scope, context, timeout, interrupt, slot).await
+                self.execute_plain(function, scope, context, expiry, interrupt, slot).await
             }
         }
     }
@@ -215,7 +255,7 @@ impl Executor {
         function: Box<dyn FnOnce() -> Completion + Send>,
         scope: Scope,
         context: &Context,
-        timeout: Option<Duration>,
+        expiry: Pin<&mut impl Future<Output = Duration>>,
         interrupt: &Interrupt,
         slot: OwnedSemaphorePermit,
     ) -> Ended {
@@ -234,34 +274,28 @@ impl Executor {
                 Err(_) => Ended::Interrupted(Reason::Stopping),
             }
         };
-        let ended = self.until(returned, timeout, interrupt).await;
+        let ended = self.until(returned, expiry, interrupt).await.unwrap_or_else(|ended| ended);
         if !thread.is_finished() && !matches!(ended, Ended::Completed(_) | Ended::Panicked(_)) {
             self.watch_stuck(thread, context);
         }
         ended
     }
 
-    /// Waits for a run, but not past its deadline, nor past an interruption.
-    async fn until(
+    /// Waits for a part of a run, but not past the run's deadline, nor past an interruption.
+    async fn until<T>(
         &self,
-        run: impl Future<Output = Ended>,
-        timeout: Option<Duration>,
+        part: impl Future<Output = T>,
+        expiry: Pin<&mut impl Future<Output = Duration>>,
         interrupt: &Interrupt,
-    ) -> Ended {
-        let deadline = async {
-            match timeout {
-                Some(timeout) => tokio::time::sleep(timeout).await,
-                None => std::future::pending().await,
-            }
-        };
+    ) -> Result<T, Ended> {
         tokio::select! {
             biased;
-            ended = run => ended,
-            () = deadline => {
+            done = part => Ok(done),
+            timeout = expiry => {
                 interrupt.token.cancel();
-                Ended::TimedOut(timeout.unwrap_or_default())
+                Err(Ended::TimedOut(timeout))
             }
-            reason = self.interrupted(interrupt) => Ended::Interrupted(reason),
+            reason = self.interrupted(interrupt) => Err(Ended::Interrupted(reason)),
         }
     }
 
@@ -352,6 +386,13 @@ impl Executor {
         );
         Verdict::Failed { failure: Failure::new(context, FailureKind::Result, message) }
     }
+}
+
+/// The time-out of a run, once it is over. Its time runs from the first poll.
+async fn expiry(timeout: Option<Duration>) -> Duration {
+    let Some(timeout) = timeout else { return std::future::pending().await };
+    tokio::time::sleep(timeout).await;
+    timeout
 }
 
 /// Why a stream cannot run here.

@@ -44,6 +44,8 @@ pub(crate) struct Interrupt {
     reason: AtomicU8,
     /// The delivery has its verdict, so its lease may end at any moment.
     is_concluded: AtomicBool,
+    /// The task has tried to end its delivery itself, in a transaction; so may its lease.
+    pub(crate) completing: Arc<AtomicBool>,
 }
 
 /// Why a job was told to stop.
@@ -75,7 +77,11 @@ impl Interrupt {
     }
 
     fn is_concluded(&self) -> bool {
-        self.is_concluded.load(Ordering::SeqCst)
+        self.is_concluded.load(Ordering::SeqCst) || self.is_completing()
+    }
+
+    fn is_completing(&self) -> bool {
+        self.completing.load(Ordering::SeqCst)
     }
 
     pub(crate) fn reason(&self) -> Option<Reason> {
@@ -161,6 +167,11 @@ impl Hand {
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.lock();
         state.open == 0 && state.leases.is_empty()
+    }
+
+    /// Whether the task of this delivery has tried to end it itself.
+    pub(crate) fn is_completing(&self, receipt: &Receipt) -> bool {
+        self.lock().leases.get(receipt).is_some_and(|lease| lease.interrupt.is_completing())
     }
 
     /// The leases to renew.

@@ -2,7 +2,7 @@
 //!
 //! Each broker is a feature, which adds a scheme to [`connect`] and changes nothing else.
 
-use taskcore::broker::{ConnectError, Connection, Opener};
+use taskcore::broker::{ConnectError, Connection, Migration, Opener};
 
 /// Opens the broker that a URL names.
 ///
@@ -10,6 +10,7 @@ use taskcore::broker::{ConnectError, Connection, Opener};
 /// | --- | --- | --- |
 /// | `memory://`, `memory://name` | `memory` | jobs in this process |
 /// | `sqlite://path`, `sqlite:///path`, `sqlite::memory:` | `sqlite` | jobs in a file |
+/// | `postgres://user:password@host/database` | `postgres` | jobs on a PostgreSQL server |
 ///
 /// # Errors
 ///
@@ -40,6 +41,35 @@ pub async fn connect_existing(url: &str) -> Result<Connection, ConnectError> {
     open(url, IfMissing::Refuse).await
 }
 
+/// The migrations that [`connect`] would run on this store, in order; none is run. A store that has
+/// no tables needs none.
+///
+/// # Errors
+///
+/// As for [`connect`].
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(clippy::unused_async, reason = "only databases are asked")
+)]
+pub async fn pending(url: &str) -> Result<Vec<Migration>, ConnectError> {
+    let scheme = scheme_of(url)?;
+    match scheme.as_str() {
+        #[cfg(feature = "memory")]
+        "memory" => Ok(Vec::new()),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => {
+            use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
+            SqliteBroker::pending(SqliteOptions::parse(url)?).await
+        }
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
+            PostgresBroker::pending(PostgresOptions::parse(url)?).await
+        }
+        _ => Err(unknown(scheme)),
+    }
+}
+
 /// What to do where there is no store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum IfMissing {
@@ -47,7 +77,10 @@ enum IfMissing {
     Refuse,
 }
 
-#[cfg_attr(not(feature = "sqlite"), expect(unused_variables, reason = "only files can be missing"))]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(unused_variables, reason = "only what is kept can be missing")
+)]
 async fn open(url: &str, if_missing: IfMissing) -> Result<Connection, ConnectError> {
     let scheme = scheme_of(url)?;
     match scheme.as_str() {
@@ -62,6 +95,17 @@ async fn open(url: &str, if_missing: IfMissing) -> Result<Connection, ConnectErr
                 IfMissing::Refuse => options.existing(),
             };
             let broker = SqliteBroker::open(options).await?;
+            Ok(broker.connection())
+        }
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => {
+            use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
+            let options = PostgresOptions::parse(url)?;
+            let options = match if_missing {
+                IfMissing::Create => options,
+                IfMissing::Refuse => options.existing(),
+            };
+            let broker = PostgresBroker::open(options).await?;
             Ok(broker.connection())
         }
         _ => Err(unknown(scheme)),
@@ -79,6 +123,8 @@ const COMPILED_IN: &[&str] = &[
     "memory",
     #[cfg(feature = "sqlite")]
     "sqlite",
+    #[cfg(feature = "postgres")]
+    "postgres",
 ];
 
 /// A scheme that some build of Hereafter knows, and the feature of the crate `hereafter` that
@@ -88,16 +134,25 @@ struct Known {
     feature: &'static str,
 }
 
-const KNOWN: &[Known] =
-    &[Known { scheme: "memory", feature: "memory" }, Known { scheme: "sqlite", feature: "sqlite" }];
+const KNOWN: &[Known] = &[
+    Known { scheme: "memory", feature: "memory" },
+    Known { scheme: "sqlite", feature: "sqlite" },
+    Known { scheme: "postgres", feature: "postgres" },
+];
 
 /// Schemes of other systems, and people's other names for ours.
-const ALIASES: &[(&str, &str)] =
-    &[("file", "sqlite"), ("sqlite3", "sqlite"), ("mem", "memory"), ("inmemory", "memory")];
+const ALIASES: &[(&str, &str)] = &[
+    ("file", "sqlite"),
+    ("sqlite3", "sqlite"),
+    ("mem", "memory"),
+    ("inmemory", "memory"),
+    ("postgresql", "postgres"),
+    ("pg", "postgres"),
+    ("psql", "postgres"),
+];
 
 /// Schemes of brokers that are planned; none of this version.
-const PLANNED: &[&str] =
-    &["postgres", "postgresql", "mysql", "mariadb", "amqp", "amqps", "redis", "rediss"];
+const PLANNED: &[&str] = &["mysql", "mariadb", "amqp", "amqps", "redis", "rediss"];
 
 fn scheme_of(url: &str) -> Result<String, ConnectError> {
     let (scheme, _) = url.split_once(':').unwrap_or_default();
@@ -115,6 +170,7 @@ fn examples() -> String {
         .iter()
         .map(|scheme| match *scheme {
             "sqlite" => "`sqlite://tasks.db`".to_owned(),
+            "postgres" => "`postgres://user:password@host/database`".to_owned(),
             scheme => format!("`{scheme}://`"),
         })
         .collect();
@@ -182,14 +238,23 @@ mod tests {
         connection.broker.close().await.unwrap();
     }
 
-    #[cfg(all(feature = "memory", feature = "sqlite"))]
+    #[cfg(all(feature = "memory", feature = "sqlite", feature = "postgres"))]
     #[tokio::test]
     async fn an_unknown_scheme_lists_those_compiled_in() {
         let error = refusal("gopher://host").await;
         assert_eq!(
             error,
-            "no broker knows the URL scheme `gopher`; compiled in: memory, sqlite; use one of these"
+            "no broker knows the URL scheme `gopher`; compiled in: memory, sqlite, postgres; \
+             use one of these"
         );
+    }
+
+    #[cfg(feature = "postgres")]
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_told_without_the_password() {
+        let error = connect("postgres://user:secret@127.0.0.1:1/tasks").await.unwrap_err();
+        let error = taskcore::error_chain(&error);
+        assert!(error.contains("127.0.0.1:1/tasks") && !error.contains("secret"), "{error}");
     }
 
     #[cfg(all(feature = "memory", feature = "sqlite"))]
@@ -202,7 +267,7 @@ mod tests {
     #[cfg(feature = "sqlite")]
     #[tokio::test]
     async fn a_planned_scheme_is_told_from_a_mistyped_one() {
-        let error = refusal("postgres://user:secret@host/tasks").await;
+        let error = refusal("mysql://user:secret@host/tasks").await;
         assert!(error.contains("this version has no broker for it yet"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }

@@ -1,12 +1,33 @@
 //! What goes wrong in a database, sorted by remedy when it leaves this crate.
 
+use std::fmt;
 use std::sync::Arc;
 
 use taskcore::broker::{BoxError, BrokerError, ConnectError};
 
-/// Why a call failed.
+use crate::database::{Kind, Link};
+
+/// Why a call failed, and on which database.
+#[derive(Debug)]
+pub(crate) struct Error {
+    kind: Kind,
+    problem: Problem,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.problem)
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+enum Problem {
     #[error("cannot run `{operation}` on `{store}`")]
     Statement {
         operation: &'static str,
@@ -14,12 +35,22 @@ pub(crate) enum Error {
         #[source]
         source: sqlx::Error,
     },
+    #[error("nothing answers at `{store}`: start the server, or look at host and port in the URL")]
+    Unanswered {
+        store: Arc<str>,
+        #[source]
+        source: sqlx::Error,
+    },
     #[error("`{store}` was locked by other programs for {seconds} s")]
     Busy { store: Arc<str>, seconds: u64 },
+    #[error("`{store}` did not answer `{operation}` within {seconds} s")]
+    Hung { operation: &'static str, store: Arc<str>, seconds: u64 },
     #[error("the thread that writes to `{store}` has stopped")]
     Stopped { store: Arc<str> },
     #[error("the store was closed by this program")]
     Closed,
+    #[error("the transaction is on {found} and the store `{store}` is not")]
+    OtherDatabase { found: &'static str, store: Arc<str> },
     #[error("the batch has {jobs} jobs and the limit is {limit}")]
     Batch { jobs: usize, limit: usize },
     #[error("a job of task `{task}` has {bytes} bytes and the limit is {limit}")]
@@ -27,24 +58,68 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    pub(crate) fn statement(link: &Link, operation: &'static str, source: sqlx::Error) -> Self {
+        let problem = Problem::Statement { operation, store: link.label.clone(), source };
+        Self { kind: link.kind(), problem }
+    }
+
+    pub(crate) fn busy(link: &Link, seconds: u64) -> Self {
+        let problem = Problem::Busy { store: link.label.clone(), seconds };
+        Self { kind: link.kind(), problem }
+    }
+
+    pub(crate) fn hung(link: &Link, operation: &'static str, seconds: u64) -> Self {
+        let problem = Problem::Hung { operation, store: link.label.clone(), seconds };
+        Self { kind: link.kind(), problem }
+    }
+
+    pub(crate) fn other_database(link: &Link, found: Kind) -> Self {
+        let problem = Problem::OtherDatabase { found: found.name(), store: link.label.clone() };
+        Self { kind: link.kind(), problem }
+    }
+
+    pub(crate) fn stopped(link: &Link) -> Self {
+        Self { kind: link.kind(), problem: Problem::Stopped { store: link.label.clone() } }
+    }
+
+    pub(crate) fn closed(kind: Kind) -> Self {
+        Self { kind, problem: Problem::Closed }
+    }
+
+    pub(crate) fn batch(kind: Kind, jobs: usize, limit: usize) -> Self {
+        Self { kind, problem: Problem::Batch { jobs, limit } }
+    }
+
+    pub(crate) fn envelope(kind: Kind, task: &str, bytes: usize, limit: usize) -> Self {
+        Self { kind, problem: Problem::Envelope { task: task.to_owned(), bytes, limit } }
+    }
+
     /// What to do, if only people can do it.
     fn remedy(&self) -> Option<String> {
-        match self {
-            Self::Statement { store, source, .. } => remedy(store, source),
-            Self::Batch { .. } => Some("split the batch".to_owned()),
-            Self::Envelope { .. } => {
+        match &self.problem {
+            Problem::Statement { store, source, .. } => remedy(self.kind, store, source),
+            Problem::OtherDatabase { .. } => {
+                Some("connect a client to the database of the transaction, and scope it".to_owned())
+            }
+            Problem::Batch { .. } => Some("split the batch".to_owned()),
+            Problem::Envelope { .. } => {
                 Some("store the data elsewhere and pass a reference".to_owned())
             }
-            Self::Busy { .. } | Self::Stopped { .. } | Self::Closed => None,
+            Problem::Unanswered { .. }
+            | Problem::Busy { .. }
+            | Problem::Hung { .. }
+            | Problem::Stopped { .. }
+            | Problem::Closed => None,
         }
     }
 
     /// The error at the seam; `source` is this error, owned or shared.
     fn classify(&self, source: BoxError) -> BrokerError {
-        match (self, self.remedy()) {
-            (Self::Closed, _) => BrokerError::Closed { broker: BROKER },
-            (_, Some(reason)) => BrokerError::Refused { broker: BROKER, reason, source },
-            (_, None) => BrokerError::Unavailable { broker: BROKER, source },
+        let broker = self.kind.name();
+        match (&self.problem, self.remedy()) {
+            (Problem::Closed, _) => BrokerError::Closed { broker },
+            (_, Some(reason)) => BrokerError::Refused { broker, reason, source },
+            (_, None) => BrokerError::Unavailable { broker, source },
         }
     }
 }
@@ -62,7 +137,7 @@ pub(crate) struct SharedError(Arc<Error>);
 impl SharedError {
     /// Whether the writer's thread has ended.
     pub(crate) fn is_stopped(&self) -> bool {
-        matches!(*self.0, Error::Stopped { .. })
+        matches!(self.0.problem, Problem::Stopped { .. })
     }
 }
 
@@ -78,68 +153,95 @@ impl From<SharedError> for BrokerError {
     }
 }
 
-/// What keeps a file from being opened.
-pub(crate) fn connect_error(store: &Arc<str>, source: sqlx::Error) -> ConnectError {
-    match remedy(store, &source) {
+/// What keeps a store from being opened.
+pub(crate) fn connect_error(kind: Kind, store: &Arc<str>, source: sqlx::Error) -> ConnectError {
+    match remedy(kind, store, &source) {
         Some(remedy) => {
             let reason = format!("{remedy} ({})", taskcore::error_chain(&source));
             ConnectError::Unusable { store: store.to_string(), reason }
         }
         None => {
             let store = store.clone();
-            ConnectError::Broker(Error::Statement { operation: "connect", store, source }.into())
+            let problem = match source {
+                sqlx::Error::Io(_) if is_server(kind) => Problem::Unanswered { store, source },
+                source => Problem::Statement { operation: "connect", store, source },
+            };
+            ConnectError::Broker(Error { kind, problem }.into())
         }
     }
 }
 
-/// The broker's name in errors, spans and metrics.
-pub(crate) const BROKER: &str = "sqlite";
-
-/// SQLite's primary result code; <https://www.sqlite.org/rescode.html>.
-pub(crate) fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?;
-    code.parse::<u32>().ok().map(|extended| extended & 0xff)
+fn is_server(kind: Kind) -> bool {
+    match kind {
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => false,
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => true,
+    }
 }
 
-/// Whether another connection has the lock: SQLITE_BUSY or SQLITE_LOCKED.
-pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
-    matches!(primary_code(error), Some(5 | 6))
-}
-
-fn remedy(store: &str, error: &sqlx::Error) -> Option<String> {
-    let remedy = match primary_code(error)? {
-        // Busy, locked, out of memory, interrupted: a later try may succeed.
-        5 | 6 | 7 | 9 => return None,
-        8 => "it is read-only: make the file and its folder writable for this user",
-        10 => "it cannot be read or written: look at the disk and at the system's log",
-        11 => {
-            "it is damaged: stop all programs that use it, then restore a backup, or salvage it with `sqlite3 FILE .recover`"
-        }
-        13 => "it cannot grow: free space on its disk, or raise its quota or `max_size`",
-        14 => "it cannot be opened: create its folder, and let this user read and write there",
-        23 => "the system denies access: let this user read and write it",
-        26 => "it is not a SQLite database: give another path",
-        _ => "SQLite does not accept a statement of ours: was the schema changed by hand?",
+/// What to do about an error, if only people can do it.
+fn remedy(kind: Kind, store: &str, error: &sqlx::Error) -> Option<String> {
+    let remedy = match kind {
+        #[cfg(feature = "sqlite")]
+        Kind::Sqlite => crate::sqlite::remedy(error)?,
+        #[cfg(feature = "postgres")]
+        Kind::Postgres => crate::postgres::remedy(error)?,
     };
     Some(format!("`{store}`: {remedy}"))
 }
 
-#[cfg(test)]
+/// Whether another connection has a lock that was waited for in vain.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    of_database(error, |code| {
+        // SQLITE_BUSY and SQLITE_LOCKED; PostgreSQL's lock_not_available.
+        let primary = code.parse::<u32>().ok().map(|extended| extended & 0xff);
+        code == "55P03" || (code.len() < 5 && matches!(primary, Some(5 | 6)))
+    })
+}
+
+/// Whether the database ended a transaction because of another one, and it may be run again.
+pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+    // PostgreSQL: serialization_failure, deadlock_detected.
+    of_database(error, |code| matches!(code, "40001" | "40P01"))
+}
+
+/// Whether the connection is lost, or the server is about to end it.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        // PostgreSQL: an administrator, a crash or a time-out ended the session.
+        error => of_database(error, |code| {
+            matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
+                || code.starts_with("08")
+        }),
+    }
+}
+
+fn of_database(error: &sqlx::Error, is_it: impl FnOnce(&str) -> bool) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| is_it(&code))
+}
+
+#[cfg(all(test, feature = "sqlite"))]
 mod tests {
     use super::*;
 
+    fn of(problem: Problem) -> BrokerError {
+        BrokerError::from(Error { kind: Kind::Sqlite, problem })
+    }
+
     #[test]
     fn what_may_succeed_later_is_unavailable_and_names_the_file() {
-        for error in [
-            Error::Busy { store: "tasks.db".into(), seconds: 10 },
-            Error::Stopped { store: "tasks.db".into() },
-            Error::Statement {
+        for problem in [
+            Problem::Busy { store: "tasks.db".into(), seconds: 10 },
+            Problem::Stopped { store: "tasks.db".into() },
+            Problem::Statement {
                 operation: "settle",
                 store: "tasks.db".into(),
                 source: sqlx::Error::WorkerCrashed,
             },
         ] {
-            let error = BrokerError::from(error);
+            let error = of(problem);
             assert!(error.is_transient(), "{error:?}");
             assert!(taskcore::error_chain(&error).contains("tasks.db"), "{error:?}");
         }
@@ -147,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_only_people_can_mend_is_refused_with_what_to_do() {
-        let error = BrokerError::from(Error::Batch { jobs: 20_000, limit: 10_000 });
+        let error = of(Problem::Batch { jobs: 20_000, limit: 10_000 });
         let text = taskcore::error_chain(&error);
         assert_eq!(
             text,
@@ -157,6 +259,6 @@ mod tests {
 
     #[test]
     fn a_closed_store_is_closed() {
-        assert!(matches!(BrokerError::from(Error::Closed), BrokerError::Closed { .. }));
+        assert!(matches!(of(Problem::Closed), BrokerError::Closed { .. }));
     }
 }

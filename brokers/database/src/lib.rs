@@ -1,12 +1,39 @@
 //! The SQL brokers of the Hereafter task queue.
 //!
-//! [`sqlite`] is the embedded one: a file, any number of processes, no server. Applications
-//! open it by URL, through the facade; this crate is for those who set it up by hand.
+//! [`sqlite`] is the embedded one: a file, any number of processes, no server. [`postgres`] is for
+//! a server. Applications open them by URL, through the facade; this crate is for those who set
+//! them up by hand.
+//!
+//! [`DelayIn`] stores a job inside a transaction of the application, and [`CompleteIn`] ends one.
 
-#[cfg(feature = "sqlite")]
+#![cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres")),
+    allow(
+        dead_code,
+        irrefutable_let_patterns,
+        unused_imports,
+        unused_mut,
+        unused_variables,
+        reason = "what tells databases apart is idle where there is one"
+    )
+)]
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod database;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod error;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod receipt;
-#[cfg(feature = "sqlite")]
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod transaction;
+
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use database::{DatabaseBroker, DatabaseOptions};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use transaction::{CompleteError, CompleteIn, DelayAllIn, DelayIn, OpenTransaction};

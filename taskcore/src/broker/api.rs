@@ -1,5 +1,6 @@
 //! The [`Broker`] trait.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,6 +174,12 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// Counts per queue, in the order asked; zeros for an unknown queue, which is not created.
     async fn depth(&self, queues: &[QueueName]) -> Result<Vec<Depth>, BrokerError>;
+
+    /// The broker as its own type, for what only one kind can do, such as storing jobs inside a
+    /// caller's transaction. `None` if there is no such thing.
+    fn as_any(&self) -> Option<&(dyn Any + Send + Sync)> {
+        None
+    }
 
     /// Finishes the calls under way and closes the connections; later calls give
     /// [`BrokerError::Closed`]. Calling it twice is allowed.

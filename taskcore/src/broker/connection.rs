@@ -41,6 +41,15 @@ impl Connection {
     }
 }
 
+/// A step that brings the tables of a store up to date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// The version that it makes.
+    pub version: i64,
+    /// Its statements.
+    pub sql: String,
+}
+
 /// Opens a URL; submitted to the link-time registry by the crate that knows the brokers, so
 /// that a `.delay()` without a client can open `HEREAFTER_URL`.
 #[derive(Clone, Copy)]

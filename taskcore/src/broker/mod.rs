@@ -25,7 +25,7 @@ pub mod millis;
 
 pub use api::Broker;
 pub use capabilities::Capabilities;
-pub use connection::{ConnectError, Connection, Opener};
+pub use connection::{ConnectError, Connection, Migration, Opener};
 pub use delivery::{Delivery, QueueShare, Receipt, Reserve};
 pub use depth::{Depth, Maintain, Upkeep};
 pub use error::{BoxError, BrokerError};

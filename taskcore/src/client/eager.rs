@@ -225,6 +225,7 @@ fn context(client: &Client, made: &Made, timeout: Option<Duration>) -> Context {
         client: Some(client.clone()),
         cancelled: CancellationToken::new(),
         voice: None,
+        completing: None,
     })
 }
 
@@ -238,6 +239,14 @@ enum Ended {
 /// Runs an async task here, and a plain one on the blocking pool (in place outside of a
 /// runtime), as a worker and an awaited call do.
 async fn finish(run: Run, scope: Scope) -> Ended {
+    let run = match run {
+        Run::Loading(run) => match AssertUnwindSafe(scope.clone().run(run)).catch_unwind().await {
+            Ok(Ok(run)) => run,
+            Ok(Err(raised)) => return Ended::Returned(Err(raised)),
+            Err(panic) => return Ended::Panicked(panic_message(&*panic)),
+        },
+        run => run,
+    };
     let ended = match run {
         Run::Async(future) => AssertUnwindSafe(scope.run(future)).catch_unwind().await,
         Run::Stream(run) => {
@@ -247,6 +256,7 @@ async fn finish(run: Run, scope: Scope) -> Ended {
             // Nobody reads items one by one here, so the result is the list itself.
             ended.map(|completion| completion.map(|_| Yielded::Result(Some(items.array()))))
         }
+        Run::Loading(_) => unreachable!("records are loaded once"),
         Run::Plain(function) => {
             let function = move || catch_unwind(AssertUnwindSafe(|| scope.run_here(function)));
             match tokio::runtime::Handle::try_current() {

@@ -30,6 +30,7 @@ use crate::continuation::Continuation;
 use crate::error::{DelayError, JobError};
 use crate::handle::Handle;
 use crate::id::JobId;
+use crate::ledger::Ledger;
 use crate::options::CallOptions;
 use crate::outlet::Collector;
 use crate::payload::Payload;
@@ -108,6 +109,14 @@ impl ClientBuilder {
         };
         Client { shared: Arc::new(shared) }
     }
+}
+
+/// Where jobs are stored.
+enum Place<'a> {
+    /// Through this client's own connection.
+    Own,
+    /// In what somebody else commits.
+    Ledger(&'a mut dyn Ledger),
 }
 
 /// What became of a batch.
@@ -228,6 +237,50 @@ impl Client {
             }
             return Ok(handles);
         }
+        self.store_all(calls, Place::Own).await
+    }
+
+    /// The same through a ledger: many calls, all or none, if and when its owner commits. For broker
+    /// crates.
+    ///
+    /// # Errors
+    ///
+    /// As for [`delay_all`](Self::delay_all), and [`DelayError::Option`] if this client stores nothing.
+    pub async fn delay_all_through<T, R, P>(
+        &self,
+        calls: impl IntoIterator<Item = Call<T, R, P>>,
+        ledger: &mut dyn Ledger,
+    ) -> Result<Vec<Handle<T>>, DelayError>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        P: 'static,
+    {
+        let calls: Vec<_> = calls.into_iter().collect();
+        if self.shared.mode == Mode::Disabled {
+            return self.delay_all(calls).await;
+        }
+        if let Some(call) = calls.first().filter(|_| self.shared.mode == Mode::Eager) {
+            let task = call.task().name.to_owned();
+            let reason =
+                "an eager client runs calls at once, and has no transactions: in tests of \
+                          transactions use SQLite"
+                    .to_owned();
+            return Err(DelayError::Option { task, reason });
+        }
+        self.store_all(calls, Place::Ledger(ledger)).await
+    }
+
+    async fn store_all<T, R, P>(
+        &self,
+        calls: impl IntoIterator<Item = Call<T, R, P>>,
+        mut place: Place<'_>,
+    ) -> Result<Vec<Handle<T>>, DelayError>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        P: 'static,
+    {
         let roots = calls.into_iter().map(|call| Root::of(&call));
         let mut roots = roots.collect::<Result<Vec<_>, _>>()?;
         let mut standing = Standing::default();
@@ -247,7 +300,7 @@ impl Client {
                 roots.clear();
             }
             let jobs = graph.into_jobs()?;
-            if self.store_jobs(jobs, &mut standing).await? == Stored::All {
+            if self.store_jobs(jobs, &mut standing, &mut place).await? == Stored::All {
                 return Ok(handles);
             }
         }
@@ -284,6 +337,34 @@ impl Client {
             let job = graph.add(&plan, due)?;
             return eager::run(self, graph, &job, due).await.map(Handle::known);
         }
+        self.store_planned(plan, due, Place::Own).await
+    }
+
+    /// The same through a ledger: stored if and when its owner commits. For broker crates.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Call::delay`], and [`DelayError::Option`] if this client stores nothing.
+    pub async fn delay_through<T, R, P>(
+        &self,
+        call: Call<T, R, P>,
+        ledger: &mut dyn Ledger,
+    ) -> Result<Handle<T>, DelayError>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        P: 'static,
+    {
+        let handles = self.delay_all_through([call], ledger).await?;
+        Ok(handles.into_iter().next().expect("there is a handle for each call"))
+    }
+
+    async fn store_planned<T>(
+        &self,
+        plan: Box<Plan>,
+        due: Due,
+        mut place: Place<'_>,
+    ) -> Result<Handle<T>, DelayError> {
         let mut standing = Standing::default();
         let mut unstored = Some(plan);
         while let Some(plan) = unstored {
@@ -291,7 +372,7 @@ impl Client {
             let handle = self.handle_of(&graph.add(&plan, due)?, &plan.options);
             unstored = graph.may_reuse().then_some(plan);
             let jobs = graph.into_jobs()?;
-            if self.store_jobs(jobs, &mut standing).await? == Stored::All {
+            if self.store_jobs(jobs, &mut standing, &mut place).await? == Stored::All {
                 return Ok(handle);
             }
         }
@@ -336,7 +417,7 @@ impl Client {
                 Mode::Disabled => return Ok(()),
             }
             let jobs = graph.into_jobs()?;
-            if self.store_jobs(jobs, &mut standing).await? == Stored::All {
+            if self.store_jobs(jobs, &mut standing, &mut Place::Own).await? == Stored::All {
                 return Ok(());
             }
         }
@@ -364,12 +445,20 @@ impl Client {
         &self,
         jobs: Vec<NewJob>,
         standing: &mut Standing,
+        place: &mut Place<'_>,
     ) -> Result<Stored, DelayError> {
         let enqueuer = &self.shared.enqueuer;
-        let answers = match &jobs[..] {
+        let answers = match (place, &jobs[..]) {
+            (Place::Ledger(ledger), jobs) => {
+                enqueuer.check_size(jobs.len())?;
+                let task = || jobs.first().map(|job| job.task.to_string()).unwrap_or_default();
+                let answers = ledger.enqueue(jobs).await;
+                answers
+                    .map_err(|error| DelayError::Broker { task: task(), source: Arc::new(error) })?
+            }
             // One alone shares its round trip with others of this moment.
-            [job] => vec![enqueuer.enqueue(job.clone()).await?],
-            _ => {
+            (Place::Own, [job]) => vec![enqueuer.enqueue(job.clone()).await?],
+            (Place::Own, _) => {
                 enqueuer.check_size(jobs.len())?;
                 enqueuer.enqueue_all(&jobs).await?
             }

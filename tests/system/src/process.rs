@@ -1,4 +1,4 @@
-//! Worker processes on a store in a file.
+//! Worker processes, and the stores on which they work.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -6,23 +6,38 @@ use std::time::{Duration, Instant};
 
 use hereafter::Client;
 use rustix::process::{Pid, Signal, kill_process};
+use taskservers::Postgres;
 
-/// A store in a file, for several processes.
+/// A store for several processes, and a folder for what they write.
 #[derive(Debug)]
 pub struct Store {
     folder: tempfile::TempDir,
+    url: String,
 }
 
 impl Store {
-    /// An empty store.
+    /// An empty store in a file.
     ///
     /// # Panics
     ///
     /// Without a temporary folder.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "a folder on the disk is no default")]
-    pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("the system has a temporary folder") }
+    pub fn sqlite() -> Self {
+        let folder = folder();
+        let url = format!("sqlite://{}", folder.path().join("tasks.db").display());
+        Self { folder, url }
+    }
+
+    /// An empty store in a schema of its own on the PostgreSQL server that tests share.
+    ///
+    /// # Panics
+    ///
+    /// Without a temporary folder, or a server.
+    #[must_use]
+    pub fn postgres() -> Self {
+        let server = Postgres::shared();
+        let url = format!("{}?schema={}", server.url(), server.schema());
+        Self { folder: folder(), url }
     }
 
     /// A file beside the store.
@@ -33,13 +48,13 @@ impl Store {
 
     /// The URL of the store.
     #[must_use]
-    pub fn url(&self) -> String {
-        format!("sqlite://{}", self.file("tasks.db").display())
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// A client of the store, in this process.
     pub async fn client(&self) -> Client {
-        Client::open(self.url()).await.expect("a new file can be opened")
+        Client::open(self.url()).await.expect("a new store can be opened")
     }
 
     /// Starts `program` with these arguments on this store.
@@ -54,6 +69,10 @@ impl Store {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         WorkerProcess { child: command.spawn().expect("the worker program is built") }
     }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("the system has a temporary folder")
 }
 
 /// One worker process; killed when it is dropped.

@@ -12,8 +12,10 @@ use hereafter::broker::{
 };
 use hereafter::worker::{Shutdown, Snapshot, Status, Worker, WorkerBuilder, WorkerError};
 use hereafter::{Client, Clock, Followed, JobId, QueueName};
+use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
 use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
 use taskbroker_memory::MemoryBroker;
+use taskservers::Postgres;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -35,28 +37,26 @@ impl World {
     /// The lease of what is [taken](Self::take).
     pub const LEASE: Duration = Duration::from_secs(30);
 
+    /// How many events a store keeps unless a test says otherwise: more than any test makes.
+    pub const EVENTS: u32 = 100_000;
+
     /// A memory broker.
     pub async fn memory() -> Self {
-        let clock = Clock::system();
-        let client = Client::new(MemoryBroker::with_clock(clock.clone()).connection());
-        Self::of(client, clock, None)
+        Self::memory_keeping(Self::EVENTS).await
     }
 
     /// A SQLite broker on a file.
     pub async fn sqlite() -> Self {
-        Self::sqlite_with(|options| options).await
+        Self::sqlite_keeping(Self::EVENTS).await
     }
 
-    async fn sqlite_with(change: impl FnOnce(SqliteOptions) -> SqliteOptions) -> Self {
-        let folder = tempfile::tempdir().expect("the system has a temporary folder");
-        let clock = Clock::system();
-        let options = SqliteOptions::file(folder.path().join("tasks.db")).clock(clock.clone());
-        let broker = SqliteBroker::open(change(options)).await.expect("a new file can be opened");
-        Self::of(Client::new(broker.connection()), clock, Some(folder))
+    /// A PostgreSQL broker in a schema of its own on the server that tests share.
+    pub async fn postgres() -> Self {
+        Self::postgres_keeping(Self::EVENTS).await
     }
 
     /// A memory broker that keeps this many events.
-    pub async fn memory_keeping(events: u64) -> Self {
+    pub async fn memory_keeping(events: u32) -> Self {
         let clock = Clock::system();
         let events = usize::try_from(events).expect("a test keeps few");
         let broker = MemoryBroker::with_clock(clock.clone()).keeping_events(events);
@@ -64,9 +64,24 @@ impl World {
     }
 
     /// A SQLite broker that keeps this many events.
-    pub async fn sqlite_keeping(events: u64) -> Self {
-        let events = u32::try_from(events).expect("a test keeps few");
-        Self::sqlite_with(|options| options.events(events)).await
+    pub async fn sqlite_keeping(events: u32) -> Self {
+        let folder = tempfile::tempdir().expect("the system has a temporary folder");
+        let clock = Clock::system();
+        let options = SqliteOptions::file(folder.path().join("tasks.db")).clock(clock.clone());
+        let broker = SqliteBroker::open(options.events(events)).await;
+        let broker = broker.expect("a new file can be opened");
+        Self::of(Client::new(broker.connection()), clock, Some(folder))
+    }
+
+    /// A PostgreSQL broker that keeps this many events.
+    pub async fn postgres_keeping(events: u32) -> Self {
+        let server = Postgres::shared();
+        let clock = Clock::system();
+        let options = PostgresOptions::parse(server.url()).expect("the server knows its URL");
+        let options = options.schema(&server.schema()).expect("it is named in plain letters");
+        let options = options.clock(clock.clone()).events(events);
+        let broker = PostgresBroker::open(options).await.expect("the server is there");
+        Self::of(Client::new(broker.connection()), clock, None)
     }
 
     fn of(client: Client, clock: Clock, folder: Option<tempfile::TempDir>) -> Self {
@@ -164,7 +179,7 @@ impl World {
     /// What the command line would work through.
     pub fn operate(&self) -> Arc<dyn Operate> {
         let open = self.client.connection().expect("a world is connected");
-        open.operate.clone().expect("both brokers list jobs")
+        open.operate.clone().expect("each broker lists jobs")
     }
 
     /// All jobs that the store knows, oldest first.

@@ -15,7 +15,7 @@ use hereafter::{JobId, QueueName, as_completed, map, map_within};
 use tasksystem::{World, on_each_broker};
 use tokio::sync::Semaphore;
 
-/// Handles in one test, and what SQLite stores in one step.
+/// Handles in one test, and what a database stores in one step.
 const JOBS: u64 = 10_000;
 
 /// The ids that are looked up at once.
@@ -67,7 +67,7 @@ impl Counted {
     fn client(world: &World) -> (Client, Arc<Self>) {
         let open = world.client.connection().expect("a world is connected").clone();
         let counted = Arc::new(Self {
-            store: open.results.clone().expect("both brokers keep results"),
+            store: open.results.clone().expect("each broker keeps results"),
             look_ups: AtomicU64::new(0),
             ids: AtomicU64::new(0),
             questions: AtomicU64::new(0),

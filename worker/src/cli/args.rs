@@ -11,6 +11,7 @@ use super::doctor::DoctorArgs;
 use super::error::EXIT_CODES;
 use super::events::EventsArgs;
 use super::jobs::{JobsCommand, ReplayArgs};
+use super::migrate::MigrateArgs;
 use super::queues::QueuesCommand;
 use super::schedules::SchedulesCommand;
 use super::stats::StatsArgs;
@@ -86,6 +87,8 @@ pub(crate) enum Command {
     Replay(ReplayArgs),
     /// Look the system over: store, queues, clock, modes, and a running worker
     Doctor(DoctorArgs),
+    /// Bring the store's tables up to date, as `run` does when it starts
+    Migrate(MigrateArgs),
     /// Print the completions for a shell
     Completions(CompletionsArgs),
 }

@@ -16,7 +16,7 @@ use super::args::{Command, CommandLine, CompletionsArgs};
 use super::error::CliError;
 use super::output::{Format, Output};
 use super::settings::Settings;
-use super::{doctor, events, jobs, queues, run, schedules, stats, tasks};
+use super::{doctor, events, jobs, migrate, queues, run, schedules, stats, tasks};
 use crate::logging::{self, LogFilter};
 
 /// The command line of a worker program, with the arguments of this process.
@@ -101,6 +101,7 @@ fn dispatch(line: CommandLine, program: &str) -> Result<(), CliError> {
         Command::Stats(args) => stats::show(&settings, output, args),
         Command::Replay(args) => jobs::replay(&settings, output, args),
         Command::Doctor(args) => doctor::run(&settings, output, args),
+        Command::Migrate(args) => migrate::run(&settings, output, args),
     }
 }
 

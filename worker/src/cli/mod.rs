@@ -14,6 +14,7 @@ mod graph;
 mod idle;
 mod items;
 mod jobs;
+mod migrate;
 mod output;
 mod probe;
 mod progress;

@@ -89,11 +89,20 @@ pub(crate) fn without_password(url: &str) -> String {
     let Ok(mut parsed) = Url::parse(url) else {
         return url.split_once(':').map_or("(no URL)", |(scheme, _)| scheme).to_owned();
     };
-    if parsed.password().is_none() {
+    // PostgreSQL takes one as an option, too.
+    let has_option = parsed.query_pairs().any(|(name, _)| name == "password");
+    if parsed.password().is_none() && !has_option {
         return url.to_owned();
     }
-    // Fails only for URLs that cannot have a password.
-    let _ = parsed.set_password(Some("***"));
+    if parsed.password().is_some() {
+        // Fails only for URLs that cannot have a password.
+        let _ = parsed.set_password(Some("***"));
+    }
+    if has_option {
+        let options: Vec<_> =
+            parsed.query_pairs().into_owned().filter(|(name, _)| name != "password").collect();
+        parsed.query_pairs_mut().clear().extend_pairs(options).append_pair("password", "***");
+    }
     parsed.to_string()
 }
 
@@ -105,6 +114,9 @@ mod tests {
     fn a_password_is_not_shown() {
         let url = "postgres://me:secret@db.example/jobs";
         assert_eq!(without_password(url), "postgres://me:***@db.example/jobs");
+        let url = "postgres://db.example/jobs?password=secret&schema=mine";
+        let shown = "postgres://db.example/jobs?schema=mine&password=***";
+        assert_eq!(without_password(url), shown);
         assert_eq!(without_password("sqlite://tasks.db"), "sqlite://tasks.db");
     }
 

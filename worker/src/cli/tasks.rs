@@ -48,7 +48,7 @@ impl Task {
             retries: task.options.retries,
             timeout_seconds: task.options.timeout.map(|timeout| timeout.as_secs_f64()),
             params: task.params,
-            states: task.states.iter().map(|need| (need.type_name)()).collect(),
+            states: states(task),
             file: task.file,
             line: task.line,
         }
@@ -70,6 +70,18 @@ impl Task {
             format!("{}:{}", self.file, self.line),
         ]
     }
+}
+
+/// What it needs, each once; `()` is always there.
+fn states(task: &TaskDescriptor) -> Vec<&'static str> {
+    let mut states = Vec::new();
+    for need in task.states {
+        let name = (need.type_name)();
+        if name != "()" && !states.contains(&name) {
+            states.push(name);
+        }
+    }
+    states
 }
 
 fn text(tasks: &[Task]) -> String {

@@ -1,4 +1,4 @@
-//! The command line, as processes on a SQLite file of their own.
+//! The command line, as processes on a store of their own: a SQLite file, or a PostgreSQL schema.
 
 mod config;
 mod events;
@@ -7,7 +7,10 @@ mod graph;
 mod health;
 mod help;
 mod logs;
+mod migrate;
 mod operate;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod run;
 mod schedules;
 mod show;

@@ -14,14 +14,24 @@ use tempfile::TempDir;
 /// Longer than anything here takes on a busy machine: a wait that ends by it has failed.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// One system: a folder with a store of its own.
+/// One system: a folder, and a store of its own.
 pub(crate) struct System {
     folder: TempDir,
+    url: String,
 }
 
 impl System {
+    /// With a store in the folder, once somebody creates it.
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("tasks.db").display());
+        Self { folder, url }
+    }
+
+    /// With a store at this URL.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn at(url: String) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), url }
     }
 
     /// With a store that holds nothing yet: a command that only looks does not create one.
@@ -35,8 +45,8 @@ impl System {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn url(&self) -> String {
-        self.url_of("tasks.db")
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     pub(crate) fn url_of(&self, name: &str) -> String {
@@ -91,7 +101,7 @@ impl System {
     pub(crate) fn client<T>(&self, act: impl AsyncFnOnce(&Client) -> T) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let client = Client::new(taskbroker_connect::connect(&self.url()).await.unwrap());
+            let client = Client::new(taskbroker_connect::connect(self.url()).await.unwrap());
             let done = act(&client).await;
             client.close().await.unwrap();
             done

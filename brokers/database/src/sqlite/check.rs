@@ -1,33 +1,40 @@
 //! What `doctor` says of a store.
 
-use sqlx::sqlite::SqliteRow;
 use taskcore::broker::{Finding, FindingLevel};
 
-use super::args::Args;
-use super::connection::Connection;
+use super::link::SqliteLink;
 use super::migrate;
-use super::row;
 use super::statements;
-use super::store::Store;
-use super::watch::Source;
+use crate::database::{Connection, Row, Source, Store, integer, text};
 use taskcore::broker::millis::timestamp;
 
-pub(super) async fn check(
-    sql: &mut Connection,
+impl SqliteLink {
+    pub(crate) async fn check(
+        &self,
+        sql: &mut Connection<'_>,
+        store: &Store,
+    ) -> Result<Vec<Finding>, sqlx::Error> {
+        check(sql, store, self.is_file()).await
+    }
+}
+
+async fn check(
+    sql: &mut Connection<'_>,
     store: &Store,
+    is_file: bool,
 ) -> Result<Vec<Finding>, sqlx::Error> {
-    let pages = Pages::of(&sql.fetch_one(statements::PAGES, Args::new()).await?)?;
+    let pages = Pages::of(&sql.one(statements::PAGES).await?)?;
     let mut findings = vec![
         version(sql).await?,
         schema(sql).await?,
-        journal(sql, store).await?,
-        synchronous(sql, store).await?,
+        journal(sql, is_file).await?,
+        synchronous(sql, is_file).await?,
         wakeups(store),
         pages.finding(),
     ];
     findings.extend(integrity(sql, &pages).await?);
     findings.extend(left_over(sql, &pages).await?);
-    findings.push(oldest(sql, store.clock().now_ms()).await?);
+    findings.push(oldest(sql, store.link.clock.now_ms()).await?);
     Ok(findings)
 }
 
@@ -44,11 +51,11 @@ struct Pages {
 }
 
 impl Pages {
-    fn of(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+    fn of(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            count: row::integer(row, "page_count")?,
-            free: row::integer(row, "freelist_count")?,
-            size: row::integer(row, "page_size")?,
+            count: integer(row, "page_count")?,
+            free: integer(row, "freelist_count")?,
+            size: integer(row, "page_size")?,
         })
     }
 
@@ -67,12 +74,12 @@ impl Pages {
     }
 }
 
-async fn version(sql: &mut Connection) -> Result<Finding, sqlx::Error> {
-    let row = sql.fetch_one(statements::SQLITE_VERSION, Args::new()).await?;
-    Ok(finding(FindingLevel::Ok, "SQLite", format!("version {}", row::text(&row, "version")?)))
+async fn version(sql: &mut Connection<'_>) -> Result<Finding, sqlx::Error> {
+    let row = sql.one(statements::SQLITE_VERSION).await?;
+    Ok(finding(FindingLevel::Ok, "SQLite", format!("version {}", text(&row, "version")?)))
 }
 
-async fn schema(sql: &mut Connection) -> Result<Finding, sqlx::Error> {
+async fn schema(sql: &mut Connection<'_>) -> Result<Finding, sqlx::Error> {
     let found = migrate::version(sql).await?;
     let supported = migrate::SUPPORTED;
     Ok(if found == supported {
@@ -86,10 +93,10 @@ async fn schema(sql: &mut Connection) -> Result<Finding, sqlx::Error> {
     })
 }
 
-async fn journal(sql: &mut Connection, store: &Store) -> Result<Finding, sqlx::Error> {
-    let row = sql.fetch_one(statements::JOURNAL_MODE, Args::new()).await?;
-    let mode = row::text(&row, "mode")?;
-    Ok(if mode == "wal" || !store.is_file() {
+async fn journal(sql: &mut Connection<'_>, is_file: bool) -> Result<Finding, sqlx::Error> {
+    let row = sql.one(statements::JOURNAL_MODE).await?;
+    let mode = text(&row, "mode")?;
+    Ok(if mode == "wal" || !is_file {
         finding(FindingLevel::Ok, "journal", mode)
     } else {
         let detail = format!(
@@ -100,14 +107,14 @@ async fn journal(sql: &mut Connection, store: &Store) -> Result<Finding, sqlx::E
     })
 }
 
-async fn synchronous(sql: &mut Connection, store: &Store) -> Result<Finding, sqlx::Error> {
-    let row = sql.fetch_one(statements::SYNCHRONOUS, Args::new()).await?;
+async fn synchronous(sql: &mut Connection<'_>, is_file: bool) -> Result<Finding, sqlx::Error> {
+    let row = sql.one(statements::SYNCHRONOUS).await?;
     let subject = "durability";
-    if !store.is_file() {
+    if !is_file {
         let detail = "jobs live in this process only and end with it: give a path to keep them";
         return Ok(finding(FindingLevel::Warning, subject, detail.to_owned()));
     }
-    Ok(match row::integer(&row, "level")? {
+    Ok(match integer(&row, "level")? {
         0 => finding(
             FindingLevel::Warning,
             subject,
@@ -126,7 +133,7 @@ fn wakeups(store: &Store) -> Finding {
     let subject = "wake-ups";
     match &store.watch.source {
         Source::Alone => finding(FindingLevel::Ok, subject, "within this process".to_owned()),
-        Source::Events(_) => {
+        Source::Listening => {
             finding(FindingLevel::Ok, subject, "the log file is watched".to_owned())
         }
         Source::Polling(reason) => {
@@ -138,14 +145,17 @@ fn wakeups(store: &Store) -> Finding {
     }
 }
 
-async fn integrity(sql: &mut Connection, pages: &Pages) -> Result<Option<Finding>, sqlx::Error> {
+async fn integrity(
+    sql: &mut Connection<'_>,
+    pages: &Pages,
+) -> Result<Option<Finding>, sqlx::Error> {
     let subject = "integrity";
     if pages.bytes() > CHECKED_BYTES {
         let detail = "not checked, because the file is large: run `PRAGMA quick_check` on a copy";
         return Ok(Some(finding(FindingLevel::Ok, subject, detail.to_owned())));
     }
-    let rows = sql.fetch(statements::QUICK_CHECK, Args::new()).await?;
-    let line = rows.first().map(|row| row::text(row, "quick_check")).transpose()?;
+    let rows = sql.all(statements::QUICK_CHECK).await?;
+    let line = rows.first().map(|row| text(row, "quick_check")).transpose()?;
     Ok(line.map(|line| match line.as_str() {
         "ok" => finding(FindingLevel::Ok, subject, "sound".to_owned()),
         _ => {
@@ -156,12 +166,15 @@ async fn integrity(sql: &mut Connection, pages: &Pages) -> Result<Option<Finding
 }
 
 /// Rows that say something of jobs that are not there.
-async fn left_over(sql: &mut Connection, pages: &Pages) -> Result<Option<Finding>, sqlx::Error> {
+async fn left_over(
+    sql: &mut Connection<'_>,
+    pages: &Pages,
+) -> Result<Option<Finding>, sqlx::Error> {
     if pages.bytes() > CHECKED_BYTES {
         return Ok(None);
     }
-    let row = sql.fetch_one(statements::LEFT_OVER, Args::new()).await?;
-    let count = row::integer(&row, "rows")?;
+    let row = sql.one(statements::LEFT_OVER).await?;
+    let count = integer(&row, "rows")?;
     let detail = format!(
         "{count} rows of reports and attempts are of no job, because another program has deleted \
          jobs: they take up space and do no harm"
@@ -169,14 +182,14 @@ async fn left_over(sql: &mut Connection, pages: &Pages) -> Result<Option<Finding
     Ok((count > 0).then(|| finding(FindingLevel::Warning, "left-over rows", detail)))
 }
 
-async fn oldest(sql: &mut Connection, now_ms: i64) -> Result<Finding, sqlx::Error> {
+async fn oldest(sql: &mut Connection<'_>, now_ms: i64) -> Result<Finding, sqlx::Error> {
     let subject = "oldest ready job";
-    let rows = sql.fetch(statements::OLDEST_READY, Args::new()).await?;
+    let rows = sql.all(statements::OLDEST_READY).await?;
     let Some(row) = rows.first() else {
         return Ok(finding(FindingLevel::Ok, subject, "none".to_owned()));
     };
-    let due_at = row::integer(row, "due_at")?;
-    let queue = row::text(row, "queue")?;
+    let due_at = integer(row, "due_at")?;
+    let queue = text(row, "queue")?;
     let since = timestamp(due_at);
     Ok(if now_ms - due_at < LONG_WAIT_MS {
         finding(FindingLevel::Ok, subject, format!("in queue `{queue}`, since {since}"))

@@ -1,15 +1,10 @@
 //! Bringing a file up to date.
 
-use std::sync::Arc;
+use taskcore::broker::{ConnectError, Migration};
 
-use taskcore::Clock;
-use taskcore::broker::ConnectError;
-
-use super::args::Args;
-use super::connection::Connection;
-use super::row;
 use super::statements;
-use crate::error::connect_error;
+use crate::database::transactions::{BEGIN, COMMIT, ROLLBACK};
+use crate::database::{Args, Connection, Link, integer};
 
 /// The newest schema that this program knows.
 pub(super) const SUPPORTED: i64 = statements::MIGRATIONS.len() as i64;
@@ -18,34 +13,30 @@ pub(super) const SUPPORTED: i64 = statements::MIGRATIONS.len() as i64;
 /// start together one migrates and the others wait.
 ///
 /// The lock is taken even when nothing is missing: it tells a file that cannot be written.
-pub(super) async fn migrate(
-    sql: &mut Connection,
-    store: &Arc<str>,
-    clock: &Clock,
-) -> Result<(), ConnectError> {
-    let failed = |error| connect_error(store, error);
-    sql.script(statements::BEGIN).await.map_err(failed)?;
-    match migrate_locked(sql, clock).await {
+pub(super) async fn migrate(sql: &mut Connection<'_>, link: &Link) -> Result<(), ConnectError> {
+    let failed = |error| link.connect_error(error);
+    sql.script(BEGIN).await.map_err(failed)?;
+    match migrate_locked(sql, link.clock.now_ms()).await {
         Ok(found) if found > SUPPORTED => {
-            sql.script(statements::ROLLBACK).await.map_err(failed)?;
-            let store = store.to_string();
+            sql.script(ROLLBACK).await.map_err(failed)?;
+            let store = link.label.to_string();
             Err(ConnectError::NewerSchema { store, found, supported: SUPPORTED })
         }
-        Ok(_) => sql.script(statements::COMMIT).await.map_err(failed),
+        Ok(_) => sql.script(COMMIT).await.map(drop).map_err(failed),
         // The connection is given up, and with it the transaction.
         Err(error) => Err(failed(error)),
     }
 }
 
 /// Answers the version found.
-async fn migrate_locked(sql: &mut Connection, clock: &Clock) -> Result<i64, sqlx::Error> {
+async fn migrate_locked(sql: &mut Connection<'_>, now_ms: i64) -> Result<i64, sqlx::Error> {
     let found = version(sql).await?;
     if found > SUPPORTED {
         return Ok(found);
     }
     if found == 0 {
-        let tables = sql.fetch_one(statements::ALL_TABLES, Args::new()).await?;
-        if row::integer(&tables, "tables")? == 0 {
+        let tables = sql.one(statements::ALL_TABLES).await?;
+        if integer(&tables, "tables")? == 0 {
             sql.script(statements::APPLICATION_ID).await?;
         }
         sql.script(statements::CREATE_SCHEMA_TABLE).await?;
@@ -54,7 +45,7 @@ async fn migrate_locked(sql: &mut Connection, clock: &Clock) -> Result<i64, sqlx
     for (version, migration) in (1..).zip(statements::MIGRATIONS) {
         if version > found {
             sql.script(migration).await?;
-            let args = Args::new().with(version).with(clock.now_ms());
+            let args = Args::new().with(version).with(now_ms);
             sql.execute(statements::SCHEMA_APPLIED, args).await?;
         }
     }
@@ -62,11 +53,34 @@ async fn migrate_locked(sql: &mut Connection, clock: &Clock) -> Result<i64, sqlx
 }
 
 /// The version of a file's schema; 0 if it has none of ours.
-pub(super) async fn version(sql: &mut Connection) -> Result<i64, sqlx::Error> {
-    let tables = sql.fetch_one(statements::SCHEMA_TABLE, Args::new()).await?;
-    if row::integer(&tables, "tables")? == 0 {
+pub(super) async fn version(sql: &mut Connection<'_>) -> Result<i64, sqlx::Error> {
+    let tables = sql.one(statements::SCHEMA_TABLE).await?;
+    if integer(&tables, "tables")? == 0 {
         return Ok(0);
     }
-    let row = sql.fetch_one(statements::SCHEMA_VERSION, Args::new()).await?;
-    row::integer(&row, "version")
+    let row = sql.one(statements::SCHEMA_VERSION).await?;
+    integer(&row, "version")
+}
+
+/// What is to be run on a file of this version, in order, as it would be.
+pub(super) fn after(link: &Link, found: i64) -> Vec<Migration> {
+    let text = |statement| link.dialect.text(&statement);
+    let mut pending = Vec::new();
+    for (version, migration) in (1..).zip(statements::MIGRATIONS) {
+        if version > found {
+            let create = if version == 1 {
+                format!("{};\n", text(statements::CREATE_SCHEMA_TABLE))
+            } else {
+                String::new()
+            };
+            let applied = text(statements::SCHEMA_APPLIED)
+                .replacen('?', &version.to_string(), 1)
+                .replacen('?', "unixepoch() * 1000", 1);
+            let (begin, commit, migration) = (text(BEGIN), text(COMMIT), text(migration));
+            let sql =
+                format!("{begin};\n{create}{}\n{applied};\n{commit};\n", migration.trim_end());
+            pending.push(Migration { version, sql });
+        }
+    }
+    pending
 }

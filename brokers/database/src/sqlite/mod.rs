@@ -26,53 +26,18 @@
 //! # }
 //! ```
 
-mod args;
-mod attempts;
-mod broker;
-mod bulk;
-mod cancel;
 mod check;
-mod chunks;
-mod claim;
-mod connection;
-mod continued;
-mod dependants;
-mod depth;
-mod enqueue;
-mod events;
-mod feed;
-mod filter;
-mod finish;
-mod history;
-mod inputs;
-mod lease;
-mod look;
+mod link;
+mod log_watch;
 mod migrate;
-mod operate;
 mod options;
-mod readers;
-mod report;
-mod reports;
-mod results;
-mod revive;
-mod row;
-mod schedule_row;
-mod schedule_write;
-mod schedules;
-mod session;
-mod settle;
+mod remedy;
 mod statements;
-mod store;
-mod sums;
-mod sweep;
-mod transact;
-mod unique;
-mod upkeep;
-mod watch;
-mod writer;
 
+pub(crate) use link::{SqliteLink, open, pending};
+pub(crate) use remedy::remedy;
 #[cfg(test)]
-mod plans;
+pub(crate) use statements::OLDEST_READY;
 
-pub use broker::SqliteBroker;
+pub use crate::database::DatabaseBroker as SqliteBroker;
 pub use options::{SqliteOptions, Synchronous};

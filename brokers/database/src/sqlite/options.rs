@@ -9,6 +9,8 @@ use taskcore::Clock;
 use taskcore::broker::ConnectError;
 use url::form_urlencoded;
 
+use crate::DatabaseOptions;
+
 /// Where the store is and how it is kept.
 ///
 /// As a URL: `sqlite://relative.db`, `sqlite:///absolute.db` or `sqlite::memory:`, then
@@ -20,6 +22,7 @@ use url::form_urlencoded;
 /// | `watch` | `on`, `off`: whether to watch the log file for wake-ups | `on` |
 /// | `max_size` | bytes that the file may grow to | no limit |
 /// | `events` | how many events are kept, about | 100000 |
+/// | `prefix` | what our tables start with: letters, digits and `_`, at most 40 | `hereafter_` |
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
     pub(super) location: Location,
@@ -27,6 +30,7 @@ pub struct SqliteOptions {
     pub(super) wakeups: Wakeups,
     pub(super) max_size: Option<u64>,
     pub(super) events: u32,
+    pub(super) prefix: String,
     pub(super) if_missing: IfMissing,
     pub(super) clock: Clock,
 }
@@ -84,6 +88,7 @@ impl SqliteOptions {
             wakeups: Wakeups::Watch,
             max_size: None,
             events: EVENTS,
+            prefix: PREFIX.to_owned(),
             if_missing: IfMissing::Create,
             clock: Clock::system(),
         }
@@ -134,9 +139,10 @@ impl SqliteOptions {
                 Ok(kept) => Ok(self.events(kept)),
                 Err(_) => Err(format!("`events` is a number of events, not `{value}`")),
             },
+            ("prefix", _) => self.try_prefix(value),
             _ => Err(format!(
-                "there is no option `{name}`; there are `synchronous`, `watch`, `max_size` and \
-                 `events`"
+                "there is no option `{name}`; there are `synchronous`, `watch`, `max_size`, \
+                 `events` and `prefix`"
             )),
         }
     }
@@ -178,6 +184,29 @@ impl SqliteOptions {
         self
     }
 
+    /// What the names of our tables start with, so that several stores fit into one file.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::InvalidUrl`] if it has other characters than letters, digits and `_`, starts
+    /// with a digit, or has more than 40.
+    pub fn prefix(self, prefix: &str) -> Result<Self, ConnectError> {
+        let url = format!("sqlite:{}", self.location);
+        self.try_prefix(prefix).map_err(|reason| ConnectError::InvalidUrl { url, reason })
+    }
+
+    fn try_prefix(self, prefix: &str) -> Result<Self, String> {
+        let is_name = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !prefix.starts_with(|first: char| first.is_ascii_digit());
+        if prefix.is_empty() || prefix.len() > MAX_PREFIX || !is_name {
+            return Err(format!(
+                "`prefix` is 1 to {MAX_PREFIX} letters, digits and `_`, the first no digit, not \
+                 `{prefix}`"
+            ));
+        }
+        Ok(Self { prefix: prefix.to_owned(), ..self })
+    }
+
     /// The clock that decides due times and the ends of leases. All processes on one file
     /// need the same one, so only tests set it.
     #[must_use]
@@ -186,6 +215,16 @@ impl SqliteOptions {
         self
     }
 }
+
+impl From<SqliteOptions> for DatabaseOptions {
+    fn from(options: SqliteOptions) -> Self {
+        Self::Sqlite(options)
+    }
+}
+
+const PREFIX: &str = "hereafter_";
+
+const MAX_PREFIX: usize = 40;
 
 /// Some minutes of a busy store, in 2 MiB.
 const EVENTS: u32 = 100_000;
@@ -249,7 +288,7 @@ mod tests {
     fn an_unknown_option_is_refused_with_the_list() {
         let error = refusal("sqlite://t.db?sync=full");
         assert!(error.contains("there is no option `sync`"), "{error}");
-        assert!(error.contains("`synchronous`, `watch`, `max_size` and `events`"), "{error}");
+        assert!(error.contains("`max_size`, `events` and `prefix`"), "{error}");
     }
 
     #[test]
@@ -258,6 +297,8 @@ mod tests {
         assert!(refusal("sqlite://t.db?watch=1").contains("on or off"));
         assert!(refusal("sqlite://t.db?max_size=1G").contains("a number of bytes"));
         assert!(refusal("sqlite://t.db?events=-1").contains("a number of events"));
+        assert!(refusal("sqlite://t.db?prefix=a-b").contains("letters, digits and `_`"));
+        assert!(refusal("sqlite://t.db?prefix=1a").contains("the first no digit"));
         for url in ["sqlite://", "sqlite:", "sqlite://?watch=on", "file.db"] {
             assert!(refusal(url).contains("write `sqlite://path`"), "{url}");
         }

@@ -14,3 +14,5 @@ mod rig;
 mod schema;
 mod share;
 mod wake;
+#[path = "../words/mod.rs"]
+mod words;

@@ -1,6 +1,5 @@
 //! A file in a folder of its own, and short words for what the tests do with it.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -10,12 +9,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
 use taskcore::broker::{
-    Broker, BrokerError, ConnectError, Delivery, Due, Enqueued, Keep, NewItems, NewJob, NewLine,
-    Progress, QueueShare, Report, Reports, Reserve, Settled, Settlement, Verdict,
+    BrokerError, ConnectError, Delivery, NewItems, NewLine, Progress, Report, Reports, Settled,
 };
-use taskcore::{JobId, Payload, Priority, QueueName, error_chain};
+use taskcore::{Payload, error_chain};
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
+
+pub(crate) use crate::words::{done, job, jobs, request, settle, store, take};
 
 /// The newest schema.
 pub(crate) const SCHEMA: i64 = 6;
@@ -83,46 +82,6 @@ pub(crate) async fn number(sql: &mut SqliteConnection, statement: &str) -> i64 {
     sqlx::query(AssertSqlSafe(statement)).fetch_one(sql).await.unwrap().get(0)
 }
 
-pub(crate) fn job() -> NewJob {
-    NewJob {
-        id: JobId::new(),
-        queue: QueueName::DEFAULT,
-        task: "task".into(),
-        priority: Priority::default(),
-        due: Due::Now,
-        expires_in: None,
-        inputs: Vec::new(),
-        unique: None,
-        with_next: false,
-        envelope: Payload::from(b"envelope".to_vec()),
-    }
-}
-
-pub(crate) fn jobs(count: usize) -> Vec<NewJob> {
-    (0..count).map(|_| job()).collect()
-}
-
-pub(crate) async fn store(broker: &SqliteBroker, jobs: &[NewJob]) {
-    let stored = broker.enqueue(jobs).await.unwrap();
-    assert_eq!(stored, vec![Enqueued::Stored; jobs.len()]);
-}
-
-pub(crate) async fn take(broker: &SqliteBroker, max: u32) -> Vec<Delivery> {
-    broker.reserve(&request(max, Duration::ZERO)).await.unwrap()
-}
-
-pub(crate) fn request(max: u32, wait: Duration) -> Reserve {
-    let max = NonZeroU32::new(max).unwrap();
-    Reserve {
-        queues: vec![QueueShare { queue: QueueName::DEFAULT, max }],
-        max,
-        lease: Duration::from_secs(30),
-        wait,
-        interrupt: CancellationToken::new(),
-        worker: "rig".to_owned(),
-    }
-}
-
 /// A report of items, with some progress and a line.
 pub(crate) fn report(delivery: &Delivery, first: u64, items: Vec<Payload>) -> Report {
     Report {
@@ -136,18 +95,6 @@ pub(crate) fn report(delivery: &Delivery, first: u64, items: Vec<Payload>) -> Re
 
 pub(crate) async fn say(broker: &SqliteBroker, report: Report) {
     assert_eq!(broker.report(&[report]).await.unwrap(), [Settled::Applied]);
-}
-
-pub(crate) async fn settle(broker: &SqliteBroker, settlement: Settlement) {
-    assert_eq!(broker.settle(&[settlement]).await.unwrap(), [Settled::Applied]);
-}
-
-pub(crate) fn done(delivery: &Delivery) -> Settlement {
-    Settlement {
-        job: delivery.job,
-        receipt: delivery.receipt.clone(),
-        verdict: Verdict::Done { result: None, keep: Keep::For(Duration::from_secs(3600)) },
-    }
 }
 
 /// The whole text of an error of a call.

@@ -8,8 +8,9 @@ use futures::future::try_join_all;
 use hereafter::broker::JobState;
 use hereafter::prelude::*;
 use hereafter::worker::WorkerConfig;
+use taskservers::Postgres;
 use tasksystem::tasks::{no_op, sleep_and_note};
-use tasksystem::{Journal, Store, on_each_broker};
+use tasksystem::{Journal, Store, on_each_broker, on_each_store};
 
 use crate::PROGRAM;
 
@@ -46,10 +47,11 @@ on_each_broker! {
     }
 }
 
-// AKIMBO-5: a broker without descriptors has none to lose, so SQLite.
+// AKIMBO-5: a broker without connections has none to lose, so not on memory. A connection to a file
+// is a descriptor.
 #[tokio::test(flavor = "multi_thread")]
-async fn akimbo_5_ten_thousand_calls_share_one_connection() {
-    let store = Store::new();
+async fn akimbo_5_ten_thousand_calls_share_one_connection_on_sqlite() {
+    let store = Store::sqlite();
     let client = store.client().await;
     delay_many(&client, 100).await;
     let before = descriptors(&store.file(""));
@@ -58,6 +60,20 @@ async fn akimbo_5_ten_thousand_calls_share_one_connection() {
         delay_many(&client, 1_000).await;
     }
     assert_eq!(descriptors(&store.file("")), before);
+}
+
+// A connection to a server is a session there. A server of its own tells whose they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn akimbo_5_ten_thousand_calls_share_few_connections_on_postgres() {
+    let server = Postgres::start_with(&[("fsync", "off")]);
+    let client = Client::open(server.url()).await.unwrap();
+    for _ in 0..10 {
+        delay_many(&client, 1_000).await;
+    }
+    let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hereafter'";
+    let sessions: u32 = server.psql(ours).trim().parse().unwrap();
+    // One listens, two write and four read, when all are needed.
+    assert!((1..=7).contains(&sessions), "{sessions} sessions");
 }
 
 /// Each call on its own, many at the same time.
@@ -74,19 +90,19 @@ fn descriptors(folder: &Path) -> usize {
     targets.filter(|target| target.starts_with(folder)).count()
 }
 
-// AKIMBO-7: two processes and real time, so SQLite.
-#[tokio::test(flavor = "multi_thread")]
-async fn akimbo_7_several_worker_processes_honour_a_delay() {
-    let store = Store::new();
-    let (client, ledger) = (store.client().await, store.file("ledger"));
-    let _workers = [(); 2].map(|()| store.start(PROGRAM, &["run"]));
-    // So that both are idle and would take the next job at once.
-    sleep_and_note(&ledger, 1, 0).delay_on(&client).await.unwrap().await.unwrap();
-    let wait = Duration::from_millis(700);
-    let delayed = sleep_and_note(&ledger, 2, 0);
-    let job = client.scope(delayed.call_after(wait)).await.unwrap();
-    assert_eq!(job.clone().await, Ok(2));
-    let record = job.record().await.unwrap().unwrap();
-    let waited = record.started_at.unwrap().duration_since(record.created_at);
-    assert!(waited >= wait.try_into().unwrap(), "it started after {waited}");
+on_each_store! {
+    // AKIMBO-7: two processes and real time.
+    async fn akimbo_7_several_worker_processes_honour_a_delay(store: Store) {
+        let (client, ledger) = (store.client().await, store.file("ledger"));
+        let _workers = [(); 2].map(|()| store.start(PROGRAM, &["run"]));
+        // So that both are idle and would take the next job at once.
+        sleep_and_note(&ledger, 1, 0).delay_on(&client).await.unwrap().await.unwrap();
+        let wait = Duration::from_millis(700);
+        let delayed = sleep_and_note(&ledger, 2, 0);
+        let job = client.scope(delayed.call_after(wait)).await.unwrap();
+        assert_eq!(job.clone().await, Ok(2));
+        let record = job.record().await.unwrap().unwrap();
+        let waited = record.started_at.unwrap().duration_since(record.created_at);
+        assert!(waited >= wait.try_into().unwrap(), "it started after {waited}");
+    }
 }

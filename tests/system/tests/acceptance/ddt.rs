@@ -11,7 +11,7 @@ use hereafter::worker::{QueueConfig, WorkerConfig};
 use hereafter::{FailureKind, QueueName, registry};
 use serde::{Deserialize, Serialize};
 use tasksystem::tasks::{exit_process, no_op as no_op_of_another_crate, sleep_and_note};
-use tasksystem::{Journal, Store, World, on_each_broker};
+use tasksystem::{Journal, World, on_each_broker, on_each_store};
 
 use crate::{LIMIT, PROGRAM, lines};
 
@@ -293,56 +293,54 @@ async fn keyed(map: BTreeMap<Vec<u8>, u8>) {
     drop(map);
 }
 
-// DDT-10: what the original swallowed. Processes, so SQLite.
-#[tokio::test(flavor = "multi_thread")]
-async fn ddt_10_a_task_that_exits_takes_only_its_own_process_down() {
-    let store = Store::new();
-    let client = store.client().await;
-    let args = ["run", "--concurrency", "1", "--lease", "5s"];
-    let exits = exit_process(7).delay_on(&client).await.unwrap();
-    let mut first = store.start(PROGRAM, &args);
-    let status = tokio::task::spawn_blocking(move || first.wait(LIMIT)).await.unwrap();
-    assert_eq!(status.code(), Some(7));
-    // What a supervisor does.
-    let _second = store.start(PROGRAM, &args);
-    let next = no_op_of_another_crate(1, "next").delay_on(&client).await.unwrap();
-    assert_eq!(next.await, Ok(1));
-    let record = exits.record().await.unwrap().unwrap();
-    assert_eq!(record.failures, 0, "a lost worker is not a failure of the task's");
-}
-
-// DDT-12: processes, so SQLite.
-#[tokio::test(flavor = "multi_thread")]
-async fn ddt_12_a_worker_in_drain_mode_runs_the_oldest_first_empties_the_table_and_exits() {
-    let store = Store::new();
-    let (client, ledger) = (store.client().await, store.file("ledger"));
-    for id in 0..3 {
-        sleep_and_note(&ledger, id, 0).ignore_result().delay_on(&client).await.unwrap();
+on_each_store! {
+    // DDT-10: what the original swallowed. With processes.
+    async fn ddt_10_a_task_that_exits_takes_only_its_own_process_down(store: Store) {
+        let client = store.client().await;
+        let args = ["run", "--concurrency", "1", "--lease", "5s"];
+        let exits = exit_process(7).delay_on(&client).await.unwrap();
+        let mut first = store.start(PROGRAM, &args);
+        let status = tokio::task::spawn_blocking(move || first.wait(LIMIT)).await.unwrap();
+        assert_eq!(status.code(), Some(7));
+        // What a supervisor does.
+        let _second = store.start(PROGRAM, &args);
+        let next = no_op_of_another_crate(1, "next").delay_on(&client).await.unwrap();
+        assert_eq!(next.await, Ok(1));
+        let record = exits.record().await.unwrap().unwrap();
+        assert_eq!(record.failures, 0, "a lost worker is not a failure of the task's");
     }
-    let mut worker = store.start(PROGRAM, &["run", "--burst", "--concurrency", "1"]);
-    let status = tokio::task::spawn_blocking(move || worker.wait(LIMIT)).await.unwrap();
-    assert_eq!(status.code(), Some(0));
-    assert_eq!(lines(&ledger), ["start 0", "end 0", "start 1", "end 1", "start 2", "end 2"]);
-    let operate = client.connection().unwrap().operate.clone().unwrap();
-    assert!(operate.jobs(&hereafter::broker::JobFilter::default()).await.unwrap().is_empty());
-}
 
-// DDT-15: in processes of their own. SQLite.
-#[tokio::test(flavor = "multi_thread")]
-async fn ddt_15_two_worker_processes_on_one_database_run_each_job_once() {
-    let store = Store::new();
-    let (client, ledger) = (store.client().await, store.file("ledger"));
-    let workers = [(); 2].map(|()| store.start(PROGRAM, &["run", "--concurrency", "4"]));
-    let calls = (0..100).map(|id| sleep_and_note(&ledger, id, 1));
-    let handles = client.delay_all(calls).await.unwrap();
-    try_join_all(handles.clone()).await.unwrap();
-    drop(workers);
-    let mut started: Vec<String> = lines(&ledger);
-    started.retain(|line| line.starts_with("start"));
-    started.sort();
-    let mut expected: Vec<String> = (0..100).map(|id| format!("start {id}")).collect();
-    expected.sort();
-    assert_eq!(started, expected);
+    // DDT-12: with processes.
+    async fn ddt_12_a_worker_in_drain_mode_runs_the_oldest_first_empties_the_table_and_exits(
+        store: Store,
+    ) {
+        let (client, ledger) = (store.client().await, store.file("ledger"));
+        for id in 0..3 {
+            sleep_and_note(&ledger, id, 0).ignore_result().delay_on(&client).await.unwrap();
+        }
+        let mut worker = store.start(PROGRAM, &["run", "--burst", "--concurrency", "1"]);
+        let status = tokio::task::spawn_blocking(move || worker.wait(LIMIT)).await.unwrap();
+        assert_eq!(status.code(), Some(0));
+        assert_eq!(lines(&ledger), ["start 0", "end 0", "start 1", "end 1", "start 2", "end 2"]);
+        let operate = client.connection().unwrap().operate.clone().unwrap();
+        assert!(operate.jobs(&hereafter::broker::JobFilter::default()).await.unwrap().is_empty());
+    }
+
+    // DDT-15: in processes of their own.
+    async fn ddt_15_two_worker_processes_on_one_database_run_each_job_once(store: Store) {
+        let (client, ledger) = (store.client().await, store.file("ledger"));
+        let workers = [(); 2].map(|()| store.start(PROGRAM, &["run", "--concurrency", "4"]));
+        let calls = (0..100).map(|id| sleep_and_note(&ledger, id, 1));
+        let handles = client.delay_all(calls).await.unwrap();
+        try_join_all(handles.clone()).await.unwrap();
+        drop(workers);
+        let mut started: Vec<String> = lines(&ledger);
+        started.retain(|line| line.starts_with("start"));
+        started.sort();
+        let mut expected: Vec<String> = (0..100).map(|id| format!("start {id}")).collect();
+        expected.sort();
+        assert_eq!(started, expected);
+    }
 }
 
 // DDT-19: our null broker is the disabled mode: the handle says that nothing was stored.

@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use hereafter::broker::{Connection, Event, EventId, EventKind};
 use hereafter::prelude::*;
 use hereafter::{Followed, JobId};
-use tasksystem::{World, on_each_broker, run};
+use tasksystem::{World, on_each_broker};
 
 #[register_task(name = "events::nothing")]
 fn nothing() {}
@@ -31,7 +31,7 @@ fn jobs_of(events: &[Event]) -> Vec<JobId> {
 }
 
 /// How many events the store keeps.
-const KEPT: u64 = 10;
+const KEPT: u32 = 10;
 
 on_each_broker! {
     async fn marrow_9_the_first_one_is_followed(world: World) {
@@ -88,72 +88,58 @@ on_each_broker! {
     }
 }
 
-/// Follows while jobs are delayed one by one.
-async fn marrow_13(world: World) {
-    let follower = tokio::spawn({
-        let events = world.client.events().from_oldest().take(100);
-        events.map_ok(event).try_collect::<Vec<Event>>()
-    });
-    let mut jobs = Vec::new();
-    let mut own = world.client.events().from_oldest();
-    for _ in 0..100 {
-        jobs.extend(delay(1).await);
-        // The other follower is not slower than this one by as much as the store keeps.
-        own.next().await.unwrap().unwrap();
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let seen = follower.await.unwrap().unwrap();
-    assert_eq!(jobs_of(&seen), jobs);
-    assert_eq!(kept(&world).await, KEPT as usize);
-}
-
 async fn kept(world: &World) -> usize {
     let events = world.client.events().from_oldest().until_quiet(Duration::from_millis(100));
     events.try_collect::<Vec<_>>().await.unwrap().len()
 }
 
-/// One follower sees the first half, another one the rest.
-async fn marrow_14(world: World) {
-    let mut jobs = Vec::new();
-    let mut seen: Vec<Event> = Vec::new();
-    let mut last = EventId::START;
-    for half in [50, 50] {
-        let mut events = world.client.events().after(last);
-        for _ in 0..half {
+on_each_broker! {
+    keeping KEPT;
+
+    // Follows while jobs are delayed one by one.
+    async fn marrow_13_a_follower_sees_all_of_what_a_small_store_forgets(world: World) {
+        let follower = tokio::spawn({
+            let events = world.client.events().from_oldest().take(100);
+            events.map_ok(event).try_collect::<Vec<Event>>()
+        });
+        let mut jobs = Vec::new();
+        let mut own = world.client.events().from_oldest();
+        for _ in 0..100 {
             jobs.extend(delay(1).await);
-            seen.push(event(events.next().await.unwrap().unwrap()));
+            // The other follower is not slower than this one by as much as the store keeps.
+            own.next().await.unwrap().unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        last = seen.last().unwrap().id;
+        let seen = follower.await.unwrap().unwrap();
+        assert_eq!(jobs_of(&seen), jobs);
+        assert_eq!(kept(&world).await, KEPT as usize);
     }
-    assert_eq!(jobs_of(&seen), jobs);
-    assert_eq!(kept(&world).await, KEPT as usize);
-}
 
-async fn slow(world: World) {
-    let jobs = delay(1).await;
-    let mut events = world.client.events().from_oldest();
-    let first = event(events.next().await.unwrap().unwrap());
-    assert_eq!(first.job, jobs[0]);
-    let jobs = delay(30).await;
-    assert_eq!(events.next().await.unwrap().unwrap(), Followed::Missed(20));
-    let rest: Vec<Event> = events.take(10).map_ok(event).try_collect().await.unwrap();
-    assert_eq!(jobs_of(&rest), jobs[20..]);
-}
+    // One follower sees the first half, another one the rest.
+    async fn marrow_14_a_follower_goes_on_where_another_one_stopped(world: World) {
+        let mut jobs = Vec::new();
+        let mut seen: Vec<Event> = Vec::new();
+        let mut last = EventId::START;
+        for half in [50, 50] {
+            let mut events = world.client.events().after(last);
+            for _ in 0..half {
+                jobs.extend(delay(1).await);
+                seen.push(event(events.next().await.unwrap().unwrap()));
+            }
+            last = seen.last().unwrap().id;
+        }
+        assert_eq!(jobs_of(&seen), jobs);
+        assert_eq!(kept(&world).await, KEPT as usize);
+    }
 
-#[test]
-fn marrow_13_a_follower_sees_all_of_what_a_small_store_forgets() {
-    run(|| World::memory_keeping(KEPT), marrow_13);
-    run(|| World::sqlite_keeping(KEPT), marrow_13);
-}
-
-#[test]
-fn marrow_14_a_follower_goes_on_where_another_one_stopped() {
-    run(|| World::memory_keeping(KEPT), marrow_14);
-    run(|| World::sqlite_keeping(KEPT), marrow_14);
-}
-
-#[test]
-fn a_slow_follower_is_told_how_much_it_missed() {
-    run(|| World::memory_keeping(KEPT), slow);
-    run(|| World::sqlite_keeping(KEPT), slow);
+    async fn a_slow_follower_is_told_how_much_it_missed(world: World) {
+        let jobs = delay(1).await;
+        let mut events = world.client.events().from_oldest();
+        let first = event(events.next().await.unwrap().unwrap());
+        assert_eq!(first.job, jobs[0]);
+        let jobs = delay(30).await;
+        assert_eq!(events.next().await.unwrap().unwrap(), Followed::Missed(20));
+        let rest: Vec<Event> = events.take(10).map_ok(event).try_collect().await.unwrap();
+        assert_eq!(jobs_of(&rest), jobs[20..]);
+    }
 }

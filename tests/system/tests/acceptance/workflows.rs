@@ -9,7 +9,7 @@ use hereafter::prelude::*;
 use hereafter::worker::WorkerConfig;
 use hereafter::{Failure, FailureKind, JobId, QueueName, map, map_within};
 use tasksystem::tasks::{sum, wait_for_file};
-use tasksystem::{Journal, Store, World, on_each_broker};
+use tasksystem::{Journal, World, on_each_broker, on_each_store};
 
 use crate::{LIMIT, PROGRAM, lines, until_written};
 
@@ -265,22 +265,22 @@ async fn sleeps(State(journal): State<Journal>, span: Duration) -> u64 {
     1
 }
 
-// WORQ-31: two processes, so SQLite. Each has five slots: ten jobs at once are in both.
-#[tokio::test(flavor = "multi_thread")]
-async fn worq_31_two_worker_processes_add_ten_numbers() {
-    let store = Store::new();
-    let (client, ledger, gate) = (store.client().await, store.file("ledger"), store.file("gate"));
-    let workers = [(); 2].map(|()| store.start(PROGRAM, &["run", "--concurrency", "5"]));
-    let numbers = (0..10).map(|number| wait_for_file(&ledger, number, &gate));
-    let total = sum(gather(numbers)).delay_on(&client).await.unwrap();
-    for number in 0..10 {
-        until_written(&ledger, &format!("start {number}")).await;
+on_each_store! {
+    // WORQ-31: two processes. Each has five slots: ten jobs at once are in both.
+    async fn worq_31_two_worker_processes_add_ten_numbers(store: Store) {
+        let (client, ledger, gate) = (store.client().await, store.file("ledger"), store.file("gate"));
+        let workers = [(); 2].map(|()| store.start(PROGRAM, &["run", "--concurrency", "5"]));
+        let numbers = (0..10).map(|number| wait_for_file(&ledger, number, &gate));
+        let total = sum(gather(numbers)).delay_on(&client).await.unwrap();
+        for number in 0..10 {
+            until_written(&ledger, &format!("start {number}")).await;
+        }
+        assert_eq!(total.state().await, Ok(Some(JobState::Blocked)));
+        std::fs::write(&gate, "").unwrap();
+        assert_eq!(total.wait(LIMIT).await, Ok(45));
+        assert_eq!(lines(&ledger).len(), 20, "each ran once");
+        drop(workers);
     }
-    assert_eq!(total.state().await, Ok(Some(JobState::Blocked)));
-    std::fs::write(&gate, "").unwrap();
-    assert_eq!(total.wait(LIMIT).await, Ok(45));
-    assert_eq!(lines(&ledger).len(), 20, "each ran once");
-    drop(workers);
 }
 
 #[register_task(name = "flow.length")]

@@ -11,7 +11,7 @@ use hereafter::worker::{QueueConfig, Shutdown, Worker, WorkerConfig, WorkerError
 use hereafter::{FailureKind, JobId, Priority, QueueName, TaskDescriptor};
 use serde::{Deserialize, Serialize};
 use tasksystem::tasks::{abort_process_once, wait_for_file};
-use tasksystem::{Journal, Store, World, on_each_broker};
+use tasksystem::{Journal, World, on_each_broker, on_each_store};
 
 use crate::{LIMIT, PROGRAM, lines, until_written};
 
@@ -377,68 +377,68 @@ async fn worq_40_two_tasks_of_one_name_are_refused_unless_one_is_chosen(client: 
     worker(vec![other]).run(&Shutdown::new()).await.unwrap();
 }
 
-// WORQ-26: ours runs a lost job again; only one that takes its workers down each time is reported
-// as lost (`only_the_job_that_kills_its_worker_ends_as_lost` in the suite `faults`). Processes, so
-// SQLite.
-#[tokio::test(flavor = "multi_thread")]
-async fn worq_26_the_job_of_a_worker_that_died_runs_again_and_its_waiter_is_answered() {
-    let store = Store::new();
-    let (client, ledger) = (store.client().await, store.file("ledger"));
-    let mut first = store.start(PROGRAM, &["run", "--lease", "1s"]);
-    let job = abort_process_once(ledger.clone()).delay_on(&client).await.unwrap();
-    let waiting = tokio::spawn(job.clone());
-    let ended = tokio::task::spawn_blocking(move || first.wait(LIMIT)).await.unwrap();
-    assert_eq!(ended.code(), None, "it was ended by a signal");
-    let _second = store.start(PROGRAM, &["run", "--lease", "1s"]);
-    let answer = tokio::time::timeout(Duration::from_secs(30), waiting).await;
-    assert_eq!(answer.expect("a lease is much shorter").unwrap(), Ok("survived".to_owned()));
-    assert_eq!(lines(&ledger), ["run", "run"]);
-    let record = job.record().await.unwrap().unwrap();
-    assert_eq!((record.losses, record.failures), (1, 0));
-}
+on_each_store! {
+    // WORQ-26: ours runs a lost job again; only one that takes its workers down each time is reported
+    // as lost (`only_the_job_that_kills_its_worker_ends_as_lost` in the suite `faults`). With
+    // processes.
+    async fn worq_26_the_job_of_a_worker_that_died_runs_again_and_its_waiter_is_answered(
+        store: Store,
+    ) {
+        let (client, ledger) = (store.client().await, store.file("ledger"));
+        let mut first = store.start(PROGRAM, &["run", "--lease", "1s"]);
+        let job = abort_process_once(ledger.clone()).delay_on(&client).await.unwrap();
+        let waiting = tokio::spawn(job.clone());
+        let ended = tokio::task::spawn_blocking(move || first.wait(LIMIT)).await.unwrap();
+        assert_eq!(ended.code(), None, "it was ended by a signal");
+        let _second = store.start(PROGRAM, &["run", "--lease", "1s"]);
+        let answer = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        assert_eq!(answer.expect("a lease is much shorter").unwrap(), Ok("survived".to_owned()));
+        assert_eq!(lines(&ledger), ["run", "run"]);
+        let record = job.record().await.unwrap().unwrap();
+        assert_eq!((record.losses, record.failures), (1, 0));
+    }
 
-// WORQ-28: processes and signals, so SQLite.
-#[tokio::test(flavor = "multi_thread")]
-async fn worq_28_a_worker_told_to_stop_lets_the_running_task_finish_and_exits() {
-    let store = Store::new();
-    let client = store.client().await;
-    let (ledger, gate, log) = (store.file("ledger"), store.file("gate"), store.file("log"));
-    let log_file = log.display().to_string();
-    let mut worker = store.start(PROGRAM, &["run", "--log-file", &log_file]);
-    let job = wait_for_file(&ledger, 1, &gate).delay_on(&client).await.unwrap();
-    until_written(&ledger, "start 1").await;
-    worker.terminate();
-    until_written(&log, "stopping").await;
-    assert_eq!(worker.ended(), None, "a task is inside");
-    std::fs::write(&gate, "").unwrap();
-    assert_eq!(job.await, Ok(1));
-    let status = tokio::task::spawn_blocking(move || worker.wait(LIMIT)).await.unwrap();
-    assert_eq!(status.code(), Some(0));
-    assert_eq!(lines(&ledger), ["start 1", "end 1"]);
-}
+    // WORQ-28: with processes and signals.
+    async fn worq_28_a_worker_told_to_stop_lets_the_running_task_finish_and_exits(store: Store) {
+        let client = store.client().await;
+        let (ledger, gate, log) = (store.file("ledger"), store.file("gate"), store.file("log"));
+        let log_file = log.display().to_string();
+        let mut worker = store.start(PROGRAM, &["run", "--log-file", &log_file]);
+        let job = wait_for_file(&ledger, 1, &gate).delay_on(&client).await.unwrap();
+        until_written(&ledger, "start 1").await;
+        worker.terminate();
+        until_written(&log, "stopping").await;
+        assert_eq!(worker.ended(), None, "a task is inside");
+        std::fs::write(&gate, "").unwrap();
+        assert_eq!(job.await, Ok(1));
+        let status = tokio::task::spawn_blocking(move || worker.wait(LIMIT)).await.unwrap();
+        assert_eq!(status.code(), Some(0));
+        assert_eq!(lines(&ledger), ["start 1", "end 1"]);
+    }
 
-// WORQ-44: two pools under one manager are one worker that serves two queues. Processes and
-// signals, so SQLite.
-#[tokio::test(flavor = "multi_thread")]
-async fn worq_44_one_signal_stops_the_work_on_two_queues_after_their_running_jobs() {
-    let store = Store::new();
-    let client = store.client().await;
-    let (ledger, gate, log) = (store.file("ledger"), store.file("gate"), store.file("log"));
-    let log_file = log.display().to_string();
-    let args = ["run", "--queue", "foo", "--queue", "bar", "--log-file", &log_file];
-    let mut worker = store.start(PROGRAM, &args);
-    let call = |id, queue: &str| wait_for_file(&ledger, id, &gate).queue(queue);
-    let jobs = client.delay_all([call(1, "foo"), call(2, "bar")]).await.unwrap();
-    until_written(&ledger, "start 1").await;
-    until_written(&ledger, "start 2").await;
-    worker.terminate();
-    until_written(&log, "stopping").await;
-    let late = call(3, "foo").delay_on(&client).await.unwrap();
-    std::fs::write(&gate, "").unwrap();
-    assert_eq!(futures::future::join_all(jobs).await, [Ok(1), Ok(2)]);
-    let status = tokio::task::spawn_blocking(move || worker.wait(LIMIT)).await.unwrap();
-    assert_eq!(status.code(), Some(0));
-    assert_eq!(late.state().await, Ok(Some(JobState::Ready)), "it is for another worker");
+    // WORQ-44: two pools under one manager are one worker that serves two queues. With processes
+    // and signals.
+    async fn worq_44_one_signal_stops_the_work_on_two_queues_after_their_running_jobs(
+        store: Store,
+    ) {
+        let client = store.client().await;
+        let (ledger, gate, log) = (store.file("ledger"), store.file("gate"), store.file("log"));
+        let log_file = log.display().to_string();
+        let args = ["run", "--queue", "foo", "--queue", "bar", "--log-file", &log_file];
+        let mut worker = store.start(PROGRAM, &args);
+        let call = |id, queue: &str| wait_for_file(&ledger, id, &gate).queue(queue);
+        let jobs = client.delay_all([call(1, "foo"), call(2, "bar")]).await.unwrap();
+        until_written(&ledger, "start 1").await;
+        until_written(&ledger, "start 2").await;
+        worker.terminate();
+        until_written(&log, "stopping").await;
+        let late = call(3, "foo").delay_on(&client).await.unwrap();
+        std::fs::write(&gate, "").unwrap();
+        assert_eq!(futures::future::join_all(jobs).await, [Ok(1), Ok(2)]);
+        let status = tokio::task::spawn_blocking(move || worker.wait(LIMIT)).await.unwrap();
+        assert_eq!(status.code(), Some(0));
+        assert_eq!(late.state().await, Ok(Some(JobState::Ready)), "it is for another worker");
+    }
 }
 
 fn one_at_a_time() -> WorkerConfig {

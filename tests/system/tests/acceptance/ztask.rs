@@ -13,7 +13,7 @@ use hereafter::{FailureKind, JobId, Mode, Priority, QueueName, TaskOptions, scop
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use tasksystem::tasks::{no_op, run_with_permit, wait_for_file};
-use tasksystem::{Journal, Store, World, on_each_broker};
+use tasksystem::{Journal, Store, World, on_each_broker, on_each_store};
 use tracing::instrument::WithSubscriber;
 
 use crate::{LIMIT, PROGRAM, lines, until_written};
@@ -393,113 +393,111 @@ async fn disabled_by_variable() {
 /// ZTASK-8, the other way to be unreachable.
 #[tokio::test]
 async fn ztask_8_a_store_that_cannot_be_opened_is_an_error_that_names_it() {
-    let error = Client::open("sqlite:///dev/null/tasks.db").await.unwrap_err();
-    assert!(error.to_string().contains("/dev/null/tasks.db"), "{error}");
-}
-
-/// ZTASK-2 with processes. SQLite, as in all tests of processes: memory has one only.
-#[tokio::test]
-async fn ztask_2_a_worker_process_runs_the_calls_of_another_process() {
-    let store = Store::new();
-    let client = store.client().await;
-    let job = no_op(7, "Zoë").delay_on(&client).await.unwrap();
-    let _worker = store.start(PROGRAM, &["run", "--name", "the other process"]);
-    assert_eq!(job.wait(LIMIT).await.unwrap(), 7);
-    let record = job.record().await.unwrap().unwrap();
-    assert_eq!(record.worker.as_deref(), Some("the other process"));
-}
-
-/// ZTASK-13, 14 and 17 with processes: restarts, and `replay` on the command line.
-#[tokio::test]
-async fn ztask_13_14_17_failed_jobs_survive_restarts_and_are_replayed_by_command() {
-    let store = Store::new();
-    let client = store.client().await;
-    let (ledger, permit) = (store.file("ledger"), store.file("permit"));
-    let burst = || finish(&store, &["run", "--burst", "--concurrency", "1"]);
-    let mut jobs = Vec::new();
-    for name in ["A", "B", "C"] {
-        // B asks for another permit, which it never gets.
-        let permit = if name == "B" { store.file("another") } else { permit.clone() };
-        let call = run_with_permit(&ledger, name, permit);
-        jobs.push(call.delay_on(&client).await.unwrap());
+    for (url, name) in [
+        ("sqlite:///dev/null/tasks.db", "/dev/null/tasks.db"),
+        ("postgres://me:secret@127.0.0.1:1/tasks", "postgres://me@127.0.0.1:1/tasks"),
+    ] {
+        let error = Client::open(url).await.unwrap_err();
+        let error = hereafter::error_chain(&error);
+        assert!(error.contains(name) && !error.contains("secret"), "{error}");
     }
-    burst();
-    burst();
-    assert_eq!(lines(&ledger), ["A", "B", "C"]);
-    assert_eq!(states(&jobs).await, [JobState::Failed; 3]);
-
-    std::fs::write(&permit, "").unwrap();
-    finish(&store, &["replay", "--all", "--yes"]);
-    burst();
-    assert_eq!(lines(&ledger)[3..], ["A", "B", "C"]);
-    assert_eq!(states(&jobs).await, [JobState::Done, JobState::Failed, JobState::Done]);
-    burst();
-    assert_eq!(lines(&ledger).len(), 6);
 }
 
-/// ZTASK-15 with processes: SIGKILL while one job runs and two wait.
-#[tokio::test]
-async fn ztask_15_jobs_of_a_killed_worker_process_run_in_the_next_one() {
-    let store = Store::new();
-    let client = store.client().await;
-    let (ledger, gate) = (store.file("ledger"), store.file("gate"));
-    let calls = (1..=3).map(|id| wait_for_file(&ledger, id, &gate));
-    let jobs = client.delay_all(calls).await.unwrap();
-    let args = ["run", "--concurrency", "1", "--lease", "1s"];
-    let first = store.start(PROGRAM, &args);
-    until_written(&ledger, "start 1").await;
-    first.kill();
-    std::fs::write(&gate, "").unwrap();
-    let _second = store.start(PROGRAM, &args);
-    for (id, job) in (1..).zip(jobs) {
-        assert_eq!(job.wait(LIMIT).await.unwrap(), id);
+on_each_store! {
+    /// ZTASK-2 with processes. Not on memory, as all tests of processes: it has one only.
+    async fn ztask_2_a_worker_process_runs_the_calls_of_another_process(store: Store) {
+        let client = store.client().await;
+        let job = no_op(7, "Zoë").delay_on(&client).await.unwrap();
+        let _worker = store.start(PROGRAM, &["run", "--name", "the other process"]);
+        assert_eq!(job.wait(LIMIT).await.unwrap(), 7);
+        let record = job.record().await.unwrap().unwrap();
+        assert_eq!(record.worker.as_deref(), Some("the other process"));
     }
-    let count = |line: &str| lines(&ledger).iter().filter(|it| *it == line).count();
-    assert_eq!([count("start 1"), count("start 2"), count("start 3")], [2, 1, 1]);
-    assert_eq!([count("end 1"), count("end 2"), count("end 3")], [1, 1, 1]);
-}
 
-/// ZTASK-16 with processes; it waits in real time.
-#[tokio::test]
-async fn ztask_16_a_delayed_job_outlives_its_client_and_a_killed_worker() {
-    let store = Store::new();
-    let client = store.client().await;
-    let first = store.start(PROGRAM, &["run"]);
-    no_op(0, "is it there?").delay_on(&client).await.unwrap().wait(LIMIT).await.unwrap();
-    let wait = Duration::from_millis(1_500);
-    let job = client.scope(no_op(1, "late").call_after(wait)).await.unwrap().id();
-    client.close().await.unwrap();
-    first.kill();
+    /// ZTASK-13, 14 and 17 with processes: restarts, and `replay` on the command line.
+    async fn ztask_13_14_17_failed_jobs_survive_restarts_and_are_replayed_by_command(store: Store) {
+        let client = store.client().await;
+        let (ledger, permit) = (store.file("ledger"), store.file("permit"));
+        let burst = || finish(&store, &["run", "--burst", "--concurrency", "1"]);
+        let mut jobs = Vec::new();
+        for name in ["A", "B", "C"] {
+            // B asks for another permit, which it never gets.
+            let permit = if name == "B" { store.file("another") } else { permit.clone() };
+            let call = run_with_permit(&ledger, name, permit);
+            jobs.push(call.delay_on(&client).await.unwrap());
+        }
+        burst();
+        burst();
+        assert_eq!(lines(&ledger), ["A", "B", "C"]);
+        assert_eq!(states(&jobs).await, [JobState::Failed; 3]);
 
-    let _worker = store.start(PROGRAM, &["run"]);
-    let client = store.client().await;
-    assert_eq!(client.handle::<u64>(job).wait(LIMIT).await.unwrap(), 1);
-    let record = client.record(job).await.unwrap().unwrap();
-    let due = record.due_at.duration_since(record.created_at);
-    assert_eq!(due, SignedDuration::try_from(wait).unwrap());
-    let late = record.started_at.unwrap().duration_since(record.due_at);
-    assert!(!late.is_negative() && late < SignedDuration::from_secs(10), "{late}");
-}
+        std::fs::write(&permit, "").unwrap();
+        finish(&store, &["replay", "--all", "--yes"]);
+        burst();
+        assert_eq!(lines(&ledger)[3..], ["A", "B", "C"]);
+        assert_eq!(states(&jobs).await, [JobState::Done, JobState::Failed, JobState::Done]);
+        burst();
+        assert_eq!(lines(&ledger).len(), 6);
+    }
 
-/// ZTASK-21, and the line of ZTASK-23.
-#[tokio::test]
-async fn ztask_21_23_a_log_file_gets_lines_of_the_level_and_above() {
-    let store = Store::new();
-    let client = store.client().await;
-    let logged = async |level: &str| {
-        let id = enqueue_raw(&client, b"garbage").await;
-        let file = store.file(level);
-        let path = file.to_str().unwrap();
-        finish(&store, &["run", "--burst", "-l", level, "-f", path]);
-        (id, lines(&file))
-    };
-    let (_, told) = logged("Info").await;
-    assert!(told.iter().any(|line| line.contains(" INFO ")), "{told:#?}");
+    /// ZTASK-15 with processes: SIGKILL while one job runs and two wait.
+    async fn ztask_15_jobs_of_a_killed_worker_process_run_in_the_next_one(store: Store) {
+        let client = store.client().await;
+        let (ledger, gate) = (store.file("ledger"), store.file("gate"));
+        let calls = (1..=3).map(|id| wait_for_file(&ledger, id, &gate));
+        let jobs = client.delay_all(calls).await.unwrap();
+        let args = ["run", "--concurrency", "1", "--lease", "1s"];
+        let first = store.start(PROGRAM, &args);
+        until_written(&ledger, "start 1").await;
+        first.kill();
+        std::fs::write(&gate, "").unwrap();
+        let _second = store.start(PROGRAM, &args);
+        for (id, job) in (1..).zip(jobs) {
+            assert_eq!(job.wait(LIMIT).await.unwrap(), id);
+        }
+        let count = |line: &str| lines(&ledger).iter().filter(|it| *it == line).count();
+        assert_eq!([count("start 1"), count("start 2"), count("start 3")], [2, 1, 1]);
+        assert_eq!([count("end 1"), count("end 2"), count("end 3")], [1, 1, 1]);
+    }
 
-    let (id, told) = logged("warning").await;
-    let [line] = &told[..] else { panic!("{told:#?}") };
-    assert!(line.contains(" ERROR ") && line.contains("job failed for good"), "{line}");
-    assert!(line.contains(&id.to_string()) && line.contains("envelope"), "{line}");
+    /// ZTASK-16 with processes; it waits in real time.
+    async fn ztask_16_a_delayed_job_outlives_its_client_and_a_killed_worker(store: Store) {
+        let client = store.client().await;
+        let first = store.start(PROGRAM, &["run"]);
+        no_op(0, "is it there?").delay_on(&client).await.unwrap().wait(LIMIT).await.unwrap();
+        let wait = Duration::from_millis(1_500);
+        let job = client.scope(no_op(1, "late").call_after(wait)).await.unwrap().id();
+        client.close().await.unwrap();
+        first.kill();
+
+        let _worker = store.start(PROGRAM, &["run"]);
+        let client = store.client().await;
+        assert_eq!(client.handle::<u64>(job).wait(LIMIT).await.unwrap(), 1);
+        let record = client.record(job).await.unwrap().unwrap();
+        let due = record.due_at.duration_since(record.created_at);
+        assert_eq!(due, SignedDuration::try_from(wait).unwrap());
+        let late = record.started_at.unwrap().duration_since(record.due_at);
+        assert!(!late.is_negative() && late < SignedDuration::from_secs(10), "{late}");
+    }
+
+    /// ZTASK-21, and the line of ZTASK-23.
+    async fn ztask_21_23_a_log_file_gets_lines_of_the_level_and_above(store: Store) {
+        let client = store.client().await;
+        let logged = async |level: &str| {
+            let id = enqueue_raw(&client, b"garbage").await;
+            let file = store.file(level);
+            let path = file.to_str().unwrap();
+            finish(&store, &["run", "--burst", "-l", level, "-f", path]);
+            (id, lines(&file))
+        };
+        let (_, told) = logged("Info").await;
+        assert!(told.iter().any(|line| line.contains(" INFO ")), "{told:#?}");
+
+        let (id, told) = logged("warning").await;
+        let [line] = &told[..] else { panic!("{told:#?}") };
+        assert!(line.contains(" ERROR ") && line.contains("job failed for good"), "{line}");
+        assert!(line.contains(&id.to_string()) && line.contains("envelope"), "{line}");
+    }
 }
 
 /// What was logged, as text.

@@ -8,7 +8,7 @@ use hereafter::broker::{Due, Enqueued, JobState, NewJob};
 use hereafter::prelude::*;
 use hereafter::worker::{Shutdown, WorkerError};
 use hereafter::{FailureKind, JobId, Priority, QueueName};
-use tasksystem::{Store, on_each_broker};
+use tasksystem::{on_each_broker, on_each_store};
 
 use crate::{LIMIT, PROGRAM};
 
@@ -185,31 +185,32 @@ async fn an_unknown_scheme_is_named_beside_those_compiled_in() {
     let error = hereafter::Client::open("carrier-pigeon://loft").await.unwrap_err().to_string();
     assert!(error.contains("`carrier-pigeon`"), "{error}");
     assert!(error.contains("memory") && error.contains("sqlite"), "{error}");
-    let error = hereafter::Client::open("postgres://u:secret@h/db").await.unwrap_err().to_string();
-    assert!(error.contains("`postgres`") && !error.contains("secret"), "{error}");
+    assert!(error.contains("postgres"), "{error}");
+    let error = hereafter::Client::open("amqp://u:secret@h/db").await.unwrap_err().to_string();
+    assert!(error.contains("`amqp`") && !error.contains("secret"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_ends_its_process_is_lost_and_its_neighbours_are_not() {
-    let store = Store::new();
-    let client = store.client().await;
-    let exiting = tasksystem::tasks::exit_process(0).delay_on(&client).await.unwrap();
-    let program = ["run", "--lease", "1s", "--log-level", "off"];
-    let mut worker = store.start(PROGRAM, &program);
-    let lost = async {
-        let mut exiting = std::pin::pin!(exiting);
-        loop {
-            tokio::select! {
-                answer = &mut exiting => break answer,
-                () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+on_each_store! {
+    async fn a_task_that_ends_its_process_is_lost_and_its_neighbours_are_not(store: Store) {
+        let client = store.client().await;
+        let exiting = tasksystem::tasks::exit_process(0).delay_on(&client).await.unwrap();
+        let program = ["run", "--lease", "1s", "--log-level", "off"];
+        let mut worker = store.start(PROGRAM, &program);
+        let lost = async {
+            let mut exiting = std::pin::pin!(exiting);
+            loop {
+                tokio::select! {
+                    answer = &mut exiting => break answer,
+                    () = tokio::time::sleep(std::time::Duration::from_millis(20)) => {}
+                }
+                if worker.ended().is_some() {
+                    worker = store.start(PROGRAM, &program);
+                }
             }
-            if worker.ended().is_some() {
-                worker = store.start(PROGRAM, &program);
-            }
-        }
-    };
-    let answer = tokio::time::timeout(LIMIT, lost).await.unwrap();
-    assert!(matches!(answer, Err(JobError::Lost(_))), "{answer:?}");
-    let neighbour = tasksystem::tasks::no_op(3, "n").delay_on(&client).await.unwrap();
-    assert_eq!(tokio::time::timeout(LIMIT, neighbour).await.unwrap(), Ok(3));
+        };
+        let answer = tokio::time::timeout(LIMIT, lost).await.unwrap();
+        assert!(matches!(answer, Err(JobError::Lost(_))), "{answer:?}");
+        let neighbour = tasksystem::tasks::no_op(3, "n").delay_on(&client).await.unwrap();
+        assert_eq!(tokio::time::timeout(LIMIT, neighbour).await.unwrap(), Ok(3));
+    }
 }

@@ -1,4 +1,4 @@
-//! What happens when worker processes die, hang or stop, on SQLite.
+//! What happens when worker processes die, hang or stop.
 
 mod bad_input;
 mod killed;

@@ -1,7 +1,7 @@
 //! Random expressions, random failures and workers that die midway: what is delayed ends as what
 //! is run here.
 //!
-//! Each broker gets 20 expressions; `PROPTEST_CASES` is another number.
+//! Each broker gets 20 expressions, a server 5; `PROPTEST_CASES` is another number.
 
 mod broker;
 mod chaos;
@@ -17,24 +17,32 @@ use tasksystem::World;
 use chaos::{Store, Trouble};
 use graph::Graph;
 
-/// Expressions for each broker, unless `PROPTEST_CASES` says otherwise.
+/// Expressions for a broker in this process, unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 20;
+
+/// The same for a broker on a server, where each step is a round trip.
+const CASES_OF_SERVER: u32 = 5;
 
 #[test]
 fn random_expressions_end_as_they_do_here_on_memory() {
-    check(World::memory);
+    check(World::memory, CASES);
 }
 
 #[test]
 fn random_expressions_end_as_they_do_here_on_sqlite() {
-    check(World::sqlite);
+    check(World::sqlite, CASES);
 }
 
-fn check<W: Future<Output = World>>(world: fn() -> W) {
+#[test]
+fn random_expressions_end_as_they_do_here_on_postgres() {
+    check(World::postgres, CASES_OF_SERVER);
+}
+
+fn check<W: Future<Output = World>>(world: fn() -> W, cases: u32) {
     let mut config =
         Config { failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = CASES;
+        config.cases = cases;
     }
     let cases = (graph::graphs(), chaos::troubles());
     let checked = TestRunner::new(config).run(&cases, |(graph, trouble)| {

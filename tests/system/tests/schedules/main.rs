@@ -48,7 +48,7 @@ fn task(name: &str) -> &'static TaskDescriptor {
 
 fn schedules(world: &World) -> Arc<dyn Schedules> {
     let open = world.client.connection().expect("a world is connected");
-    open.schedules.clone().expect("both brokers keep schedules")
+    open.schedules.clone().expect("each broker keeps schedules")
 }
 
 async fn listed(world: &World) -> Vec<ScheduleRecord> {

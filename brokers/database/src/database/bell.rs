@@ -1,0 +1,90 @@
+//! [`Bell`]: tells those who wait that something was committed, in this process and in others.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::wake::Wake;
+
+/// Rings after commits.
+///
+/// Other processes are told at most once in [`QUIET`]: what is committed meanwhile is told
+/// together, at the end of it. They are told right after the commit and in the same way there and
+/// back, but not in the same transaction: PostgreSQL lets transactions that notify commit one at a
+/// time, each with its wait for the disk.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    pub(crate) wake: Arc<Wake>,
+    /// `None` where others notice by themselves, or do not.
+    telling: Option<Telling>,
+}
+
+/// The statements that tell others.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    /// Of jobs that are ready or have ended.
+    news: Arc<str>,
+    /// Of what only readers of events and reports want to know.
+    readers: Arc<str>,
+    told_at: Option<Instant>,
+    untold: Option<Untold>,
+}
+
+impl Telling {
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of(news: Arc<str>, readers: Arc<str>) -> Self {
+        Self { news, readers, told_at: None, untold: None }
+    }
+}
+
+/// What others were not told yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Untold {
+    ForReaders,
+    News,
+}
+
+impl Bell {
+    pub(crate) fn new(wake: Arc<Wake>, telling: Option<Telling>) -> Self {
+        Self { wake, telling }
+    }
+
+    /// How to commit news and tell others, or `None` for a plain commit.
+    pub(super) fn commit_with_news(&mut self) -> Option<Arc<str>> {
+        self.commit(Untold::News)
+    }
+
+    /// The same for what only readers want to know.
+    pub(super) fn commit_for_readers(&mut self) -> Option<Arc<str>> {
+        self.commit(Untold::ForReaders)
+    }
+
+    fn commit(&mut self, untold: Untold) -> Option<Arc<str>> {
+        let telling = self.telling.as_mut()?;
+        telling.untold = telling.untold.max(Some(untold));
+        if telling.told_at.is_some_and(|told_at| told_at.elapsed() < QUIET) {
+            return None;
+        }
+        self.take().map(|text| format!("COMMIT; {text}").into())
+    }
+
+    /// When it is time to tell others of what they were not told yet.
+    pub(super) fn wants_to_ring_at(&self) -> Option<Instant> {
+        let telling = self.telling.as_ref().filter(|telling| telling.untold.is_some())?;
+        Some(telling.told_at.map_or_else(Instant::now, |told_at| told_at + QUIET))
+    }
+
+    /// What tells them; it counts as told.
+    pub(super) fn take(&mut self) -> Option<Arc<str>> {
+        let telling = self.telling.as_mut()?;
+        let untold = telling.untold.take()?;
+        telling.told_at = Some(Instant::now());
+        Some(match untold {
+            Untold::News => telling.news.clone(),
+            Untold::ForReaders => telling.readers.clone(),
+        })
+    }
+}
+
+/// How long others are not told again: so much later a job may start at most in a busy system,
+/// and an idle one is told at once.
+const QUIET: Duration = Duration::from_millis(5);

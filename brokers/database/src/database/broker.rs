@@ -1,0 +1,263 @@
+//! [`DatabaseBroker`]: the broker over a database.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use taskcore::QueueName;
+use taskcore::broker::{
+    Broker, BrokerError, Cancelled, Capabilities, ConnectError, Connection, Cursor, Delivery,
+    Depth, Enqueued, Extended, Maintain, Migration, NewJob, NewSchedule, Receipt, Reserve, Settled,
+    Settlement, Upkeep,
+};
+
+use super::args::Args;
+use super::claim::Claim;
+use super::enqueue::Enqueue;
+use super::feed::{CANCELLED, Page};
+use super::lease::{Begin, Extend};
+use super::settle::Settle;
+use super::store::{Store, read};
+use super::{depth, row, statements, upkeep};
+use crate::error::Error;
+use crate::receipt::Lease;
+use taskcore::broker::millis::later;
+
+/// One open store; clones of its [`connection`](Self::connection) share it.
+#[derive(Debug)]
+pub struct DatabaseBroker {
+    pub(super) store: Store,
+}
+
+/// Where a store is and how it is kept, in one of the databases.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum DatabaseOptions {
+    /// In a file.
+    #[cfg(feature = "sqlite")]
+    Sqlite(crate::sqlite::SqliteOptions),
+    /// On a PostgreSQL server.
+    #[cfg(feature = "postgres")]
+    Postgres(Box<crate::postgres::PostgresOptions>),
+}
+
+impl DatabaseBroker {
+    const CAPABILITIES: Capabilities = Capabilities {
+        dedupe: true,
+        results: true,
+        unique: true,
+        durable: true,
+        // Bounds how long one call holds the write lock: under half a second.
+        max_batch: 50_000,
+        // SQLite's own limit for a value is 1,000,000,000 bytes.
+        max_envelope: 256 * 1024 * 1024,
+        due_resolution: Duration::from_millis(1),
+    };
+
+    /// Opens a store, creates it if it is missing, and brings its schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// - [`ConnectError::Unusable`] if the file or the server cannot be used, and why.
+    /// - [`ConnectError::NewerSchema`] if a newer Hereafter has written it.
+    /// - [`ConnectError::Broker`] if it does not answer, or is locked by others for too long.
+    pub async fn open(options: impl Into<DatabaseOptions>) -> Result<Arc<Self>, ConnectError> {
+        let store = match options.into() {
+            #[cfg(feature = "sqlite")]
+            DatabaseOptions::Sqlite(options) => crate::sqlite::open(options).await?,
+            #[cfg(feature = "postgres")]
+            DatabaseOptions::Postgres(options) => crate::postgres::open(*options).await?,
+        };
+        Ok(Arc::new(Self { store }))
+    }
+
+    /// The migrations that [`open`](Self::open) would run, in order; it runs none of them.
+    ///
+    /// # Errors
+    ///
+    /// As for opening.
+    pub async fn pending(
+        options: impl Into<DatabaseOptions>,
+    ) -> Result<Vec<Migration>, ConnectError> {
+        match options.into() {
+            #[cfg(feature = "sqlite")]
+            DatabaseOptions::Sqlite(options) => crate::sqlite::pending(options).await,
+            #[cfg(feature = "postgres")]
+            DatabaseOptions::Postgres(options) => crate::postgres::pending(*options).await,
+        }
+    }
+
+    /// The faces of this store.
+    #[must_use]
+    pub fn connection(self: &Arc<Self>) -> Connection {
+        Connection::of(self.clone())
+    }
+
+    /// Another connection to the same store, which is closed on its own.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Closed`] if this one is closed, or why the store cannot be opened again.
+    pub async fn another(&self) -> Result<Arc<Self>, BrokerError> {
+        Ok(Arc::new(Self { store: self.store.duplicate().await? }))
+    }
+
+    /// What no job could be made of is refused before it is due.
+    pub(super) fn check_templates(&self, batch: &[NewSchedule]) -> Result<(), Error> {
+        let limit = Self::CAPABILITIES.max_envelope;
+        match batch.iter().find(|new| new.template.envelope.len() > limit) {
+            Some(NewSchedule { template, .. }) => {
+                let kind = self.store.link.kind();
+                Err(Error::envelope(kind, &template.task, template.envelope.len(), limit))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn check_limits(&self, batch: &[NewJob]) -> Result<(), Error> {
+        let Capabilities { max_batch, max_envelope, .. } = Self::CAPABILITIES;
+        if batch.len() > max_batch {
+            return Err(Error::batch(self.store.link.kind(), batch.len(), max_batch));
+        }
+        match batch.iter().find(|job| job.envelope.len() > max_envelope) {
+            Some(job) => {
+                let (kind, bytes) = (self.store.link.kind(), job.envelope.len());
+                Err(Error::envelope(kind, &job.task, bytes, max_envelope))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Looks, without writing, whether a claim may find something.
+    async fn look(&self, queues: &[String]) -> Result<Look, Error> {
+        let asked = || Args::new().with(queues.to_vec());
+        let row = read!(self.store, "reserve", |sql| sql.fetch_one(statements::LOOK, asked()))?;
+        let look = || {
+            Ok(Look {
+                is_ready: row::is_set(&row, "ready")?,
+                due_at: row::optional_integer(&row, "due_at")?,
+            })
+        };
+        look().map_err(|source| self.store.error("reserve", source))
+    }
+}
+
+/// What an idle worker sees.
+struct Look {
+    is_ready: bool,
+    /// When the next scheduled job is due.
+    due_at: Option<i64>,
+}
+
+#[async_trait]
+impl Broker for DatabaseBroker {
+    fn name(&self) -> &'static str {
+        self.store.link.kind().name()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let durable = self.store.link.is_durable();
+        Capabilities { durable, ..Self::CAPABILITIES }
+    }
+
+    async fn duplicate(&self) -> Result<Arc<dyn Broker>, BrokerError> {
+        Ok(self.another().await?)
+    }
+
+    async fn enqueue(&self, batch: &[NewJob]) -> Result<Vec<Enqueued>, BrokerError> {
+        self.store.check_open()?;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.check_limits(batch)?;
+        Ok(self.store.write(Enqueue(batch.to_vec())).await?)
+    }
+
+    async fn reserve(&self, request: &Reserve) -> Result<Vec<Delivery>, BrokerError> {
+        self.store.check_open()?;
+        let clock = self.store.clock();
+        let over_ms = later(clock.now_ms(), request.wait);
+        let queues = depth::names(request.queues.iter().map(|share| &share.queue));
+        let mut listener = self.store.watch.listen();
+        loop {
+            let look = self.look(&queues).await?;
+            let now_ms = clock.now_ms();
+            let is_due = look.due_at.is_some_and(|due_at| due_at <= now_ms);
+            if look.is_ready || is_due {
+                let deliveries = self.store.write(Claim::of(request, is_due)).await?;
+                if !deliveries.is_empty() {
+                    return Ok(deliveries);
+                }
+            }
+            let stops = [&request.interrupt, &self.store.closed];
+            if now_ms >= over_ms || stops.iter().any(|stop| stop.is_cancelled()) {
+                return Ok(Vec::new());
+            }
+            // A due job of another queue was promoted above, so it is not waited for again.
+            let due_at = look.due_at.filter(|due_at| *due_at > now_ms);
+            let until_ms = due_at.map_or(over_ms, |due_at| due_at.min(over_ms));
+            listener.wait(clock, until_ms, stops).await;
+        }
+    }
+
+    async fn begin(&self, receipt: &Receipt) -> Result<Settled, BrokerError> {
+        self.store.check_open()?;
+        match Lease::of(receipt) {
+            Some(lease) => Ok(self.store.write(Begin(lease)).await?),
+            None => Ok(Settled::Stale),
+        }
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
+        self.store.check_open()?;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.write(Settle(batch.to_vec())).await?)
+    }
+
+    async fn extend(
+        &self,
+        receipts: &[Receipt],
+        lease: Duration,
+    ) -> Result<Vec<Extended>, BrokerError> {
+        self.store.check_open()?;
+        if receipts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let leases = receipts.iter().map(Lease::of).collect();
+        Ok(self.store.write(Extend { leases, span: lease }).await?)
+    }
+
+    async fn cancelled(
+        &self,
+        after: Option<Cursor>,
+        wait: Duration,
+    ) -> Result<Cancelled, BrokerError> {
+        let Page { ids, next } = CANCELLED.read(&self.store, after, wait).await?;
+        Ok(Cancelled { ids, next })
+    }
+
+    async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError> {
+        Ok(self.store.write(upkeep::Upkeep(*maintain)).await?)
+    }
+
+    async fn depth(&self, queues: &[QueueName]) -> Result<Vec<Depth>, BrokerError> {
+        self.store.check_open()?;
+        if queues.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now_ms = self.store.clock().now_ms();
+        Ok(read!(self.store, "depth", |sql| depth::of(sql, queues, now_ms))?)
+    }
+
+    fn as_any(&self) -> Option<&(dyn Any + Send + Sync)> {
+        Some(self)
+    }
+
+    async fn close(&self) -> Result<(), BrokerError> {
+        self.store.close().await;
+        Ok(())
+    }
+}

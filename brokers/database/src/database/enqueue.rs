@@ -1,0 +1,179 @@
+//! Storing jobs.
+
+use std::collections::HashSet;
+
+use taskcore::JobId;
+use taskcore::broker::{Enqueued, EventKind, NewJob};
+
+use super::args::Args;
+use super::dialect::Statement;
+use super::inputs::Links;
+use super::row;
+use super::session::Session;
+use super::statements;
+use super::unique::{self, Keys};
+use super::writer::Write;
+use taskcore::broker::millis::{due_ms, later};
+
+/// Stores the jobs of a batch.
+#[derive(Debug)]
+pub(super) struct Enqueue(pub(super) Vec<NewJob>);
+
+impl Write for Enqueue {
+    const NAME: &'static str = "enqueue";
+    type Answer = Vec<Enqueued>;
+
+    fn needs_all(&self) -> bool {
+        self.0.iter().any(|job| job.unique.is_some() || !job.inputs.is_empty())
+    }
+
+    async fn apply(&mut self, session: &mut Session<'_>) -> Result<Vec<Enqueued>, sqlx::Error> {
+        if self.0.iter().any(|job| job.unique.is_some()) {
+            return unique::store(session, &self.0).await;
+        }
+        store(session, &self.0, &Keys::default()).await
+    }
+}
+
+/// Stores jobs, of which nobody else has the keys.
+pub(super) async fn store(
+    session: &mut Session<'_>,
+    jobs: &[NewJob],
+    keys: &Keys,
+) -> Result<Vec<Enqueued>, sqlx::Error> {
+    let Some(seqs) = insert(session, jobs).await? else {
+        return Ok(vec![Enqueued::Duplicate; jobs.len()]);
+    };
+    let answers = if seqs.count == jobs.len() {
+        vec![Enqueued::Stored; jobs.len()]
+    } else {
+        tell_apart(session, jobs, &seqs).await?
+    };
+    note(session, jobs, &answers).await?;
+    keys.take(session, seqs).await?;
+    let has_inputs = jobs.iter().any(|job| !job.inputs.is_empty());
+    if has_inputs {
+        let links = Links::write(session, jobs, seqs).await?;
+        distribute(session, jobs, &seqs, &UNBLOCKED).await?;
+        links.fail_broken(session).await?;
+    } else {
+        distribute(session, jobs, &seqs, &ALL).await?;
+    }
+    session.has_news = true;
+    Ok(answers)
+}
+
+/// Counts and tells what was stored.
+async fn note(
+    session: &mut Session<'_>,
+    jobs: &[NewJob],
+    answers: &[Enqueued],
+) -> Result<(), sqlx::Error> {
+    for (job, answer) in jobs.iter().zip(answers) {
+        if *answer == Enqueued::Stored {
+            session.count_stored(&job.task).await?;
+            session.happened(EventKind::Stored, job.id);
+        }
+    }
+    Ok(())
+}
+
+/// The numbers that the stored jobs of a batch got, in the order of the batch. Jobs that were
+/// there already leave gaps, but nobody else has a number in this range.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seqs {
+    pub(super) first: i64,
+    pub(super) last: i64,
+    count: usize,
+}
+
+impl Seqs {
+    pub(super) fn args(self) -> Args {
+        Args::new().with(self.first).with(self.last)
+    }
+}
+
+/// Writes the rows of new jobs; `None` if all were there already.
+async fn insert(session: &mut Session<'_>, jobs: &[NewJob]) -> Result<Option<Seqs>, sqlx::Error> {
+    let now_ms = session.now_ms;
+    let row = |args: &mut Args, (seq, job): &(Option<i64>, &NewJob)| {
+        args.push(*seq);
+        args.push(job.id);
+        args.push(job.queue.as_str());
+        args.push(&*job.task);
+        args.push(i64::from(job.priority.value()));
+        args.push(due_ms(job.due, now_ms));
+        args.push(job.expires_in.map(|span| later(now_ms, span)));
+        args.push(job.envelope.as_slice());
+    };
+    let rest = |args: Args| args.with(now_ms).with(now_ms);
+    let before = session.last_seq().await?;
+    let dialect = session.sql.dialect.clone();
+    // A database that gives numbers itself says what the last one was.
+    let numbered: Vec<_> = if dialect.is_serial() {
+        jobs.iter().map(|job| (None, job)).collect()
+    } else {
+        (before + 1..).map(Some).zip(jobs).collect()
+    };
+    let mut seqs = Seqs { first: before + 1, last: before, count: 0 };
+    for chunk in statements::ENQUEUE.chunks(&dialect, &numbered, &row, &rest) {
+        let inserted = session.sql.run(chunk.sql, chunk.args).await?;
+        if inserted.rows > 0 {
+            seqs.last = inserted.last_row.unwrap_or(before + jobs.len() as i64);
+            seqs.count += inserted.rows as usize;
+        }
+    }
+    session.last_seq = Some(seqs.last);
+    Ok((seqs.count > 0).then_some(seqs))
+}
+
+/// The statements that put new jobs where they wait for a worker.
+#[derive(Debug)]
+struct Places {
+    ready: Statement,
+    scheduled: Statement,
+}
+
+static ALL: Places =
+    Places { ready: statements::ENQUEUE_READY, scheduled: statements::ENQUEUE_SCHEDULED };
+
+static UNBLOCKED: Places = Places {
+    ready: statements::ENQUEUE_READY_UNBLOCKED,
+    scheduled: statements::ENQUEUE_SCHEDULED_UNBLOCKED,
+};
+
+/// Puts the new jobs where their state says.
+async fn distribute(
+    session: &mut Session<'_>,
+    jobs: &[NewJob],
+    seqs: &Seqs,
+    places: &Places,
+) -> Result<(), sqlx::Error> {
+    let now_ms = session.now_ms;
+    let is_due = |job: &NewJob| due_ms(job.due, now_ms) <= now_ms;
+    if jobs.iter().any(is_due) {
+        session.sql.execute(places.ready, seqs.args().with(now_ms)).await?;
+    }
+    if !jobs.iter().all(is_due) {
+        session.sql.execute(places.scheduled, seqs.args().with(now_ms)).await?;
+    }
+    if jobs.iter().any(|job| job.expires_in.is_some()) {
+        session.sql.execute(statements::ENQUEUE_EXPIRY, seqs.args()).await?;
+    }
+    Ok(())
+}
+
+async fn tell_apart(
+    session: &mut Session<'_>,
+    jobs: &[NewJob],
+    seqs: &Seqs,
+) -> Result<Vec<Enqueued>, sqlx::Error> {
+    let rows = session.sql.fetch(statements::ENQUEUED, seqs.args()).await?;
+    let mut stored: HashSet<JobId> =
+        rows.iter().map(|row| row::job_id(row, "id")).collect::<Result<_, _>>()?;
+    // Removed, because the second job of one id in a batch is the duplicate of the first.
+    let answer = |job: &NewJob| {
+        if stored.remove(&job.id) { Enqueued::Stored } else { Enqueued::Duplicate }
+    };
+    Ok(jobs.iter().map(answer).collect())
+}

@@ -1,0 +1,73 @@
+//! [`Link`]: where a store is, and how connections to it are opened.
+
+use std::sync::Arc;
+
+use taskcore::broker::ConnectError;
+
+use super::connection::Connection;
+use super::dialect::{Dialect, Kind};
+use super::server_clock::StoreClock;
+#[cfg(feature = "postgres")]
+use crate::postgres::PostgresLink;
+#[cfg(feature = "sqlite")]
+use crate::sqlite::SqliteLink;
+
+/// Where a store is.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) target: Target,
+    pub(crate) dialect: Arc<Dialect>,
+    /// What errors call the store.
+    pub(crate) label: Arc<str>,
+    pub(crate) clock: StoreClock,
+    /// How many events are kept.
+    pub(crate) events: u32,
+}
+
+#[derive(Debug)]
+pub(crate) enum Target {
+    #[cfg(feature = "sqlite")]
+    Sqlite(SqliteLink),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<PostgresLink>),
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Brings the schema up to date.
+    First,
+    Write,
+    Read,
+}
+
+impl Link {
+    pub(crate) fn kind(&self) -> Kind {
+        self.dialect.kind
+    }
+
+    /// Whether what is stored outlives this process.
+    pub(crate) fn is_durable(&self) -> bool {
+        match &self.target {
+            #[cfg(feature = "sqlite")]
+            Target::Sqlite(link) => link.is_file(),
+            #[cfg(feature = "postgres")]
+            Target::Postgres(_) => true,
+        }
+    }
+
+    pub(crate) async fn open(&self, role: Role) -> Result<Connection<'static>, sqlx::Error> {
+        let driver = match &self.target {
+            #[cfg(feature = "sqlite")]
+            Target::Sqlite(link) => link.open(role).await?,
+            #[cfg(feature = "postgres")]
+            Target::Postgres(link) => link.open(role).await?,
+        };
+        Ok(Connection::of(driver, self.dialect.clone()))
+    }
+
+    /// What a program that cannot open the store is told.
+    pub(crate) fn connect_error(&self, source: sqlx::Error) -> ConnectError {
+        crate::error::connect_error(self.kind(), &self.label, source)
+    }
+}

@@ -1,0 +1,70 @@
+//! Statements around transactions.
+
+use crate::database::dialect::Statement;
+
+#[cfg(feature = "sqlite")]
+mod sqlite {
+    use super::Statement;
+
+    /// Takes the write lock at once. A deferred transaction would take it at its first write, and
+    /// then fail if somebody wrote since its first read.
+    pub(crate) const BEGIN: Statement = Statement::new("BEGIN IMMEDIATE");
+
+    /// Succeeds only outside of a transaction, and takes no lock.
+    pub(in crate::database) const PROBE: Statement = Statement::new("BEGIN DEFERRED; COMMIT");
+
+    /// Between transactions: whether the next commit waits for the disk. Without, the log is still
+    /// written in order, so a loss of power takes back only what was not synced at the end of it.
+    pub(in crate::database) const SYNC: Statement = Statement::new("PRAGMA synchronous = FULL");
+    pub(in crate::database) const NO_SYNC: Statement =
+        Statement::new("PRAGMA synchronous = NORMAL");
+
+    /// Moves the log into the file and empties it, so that a closed store is one file.
+    pub(in crate::database) const CHECKPOINT: Statement =
+        Statement::new("PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) use sqlite::*;
+
+pub(crate) const COMMIT: Statement = Statement::new("COMMIT");
+pub(crate) const ROLLBACK: Statement = Statement::new("ROLLBACK");
+
+/// How a transaction begins on a server: in one way there and back, it learns the time and takes
+/// its place. All take the lock of the store, most of them shared; one that needs to be alone has it
+/// alone. Who waits for it is served in the order of asking, so neither kind starves.
+#[cfg(feature = "postgres")]
+#[derive(Debug)]
+pub(in crate::database) struct Begin {
+    pub(in crate::database) beside: Statement,
+    pub(in crate::database) alone: Statement,
+}
+
+#[cfg(feature = "postgres")]
+pub(in crate::database) const BEGIN_DURABLE: Begin = Begin {
+    beside: Statement::new(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SELECT pg_advisory_xact_lock_shared({lock});
+         SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
+    ),
+    alone: Statement::new(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SELECT pg_advisory_xact_lock({lock});
+         SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
+    ),
+};
+
+/// The commit does not wait for the disk.
+#[cfg(feature = "postgres")]
+pub(in crate::database) const BEGIN_FAST: Begin = Begin {
+    beside: Statement::new(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock_shared({lock});
+         SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
+    ),
+    alone: Statement::new(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock({lock});
+         SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
+    ),
+};
+
+/// A read behind a pooler: its statements are for one connection to the server.
+#[cfg(feature = "postgres")]
+pub(in crate::database) const BEGIN_READ: Statement = Statement::new("BEGIN READ ONLY; {settings}");

@@ -1,0 +1,220 @@
+//! What `doctor` says of a store.
+
+use std::time::Duration;
+
+use taskcore::broker::millis::timestamp;
+use taskcore::broker::{Finding, FindingLevel};
+
+use super::link::PostgresLink;
+use super::{migrate, statements};
+use crate::database::{Args, Connection, Source, Store, integer, text};
+
+impl PostgresLink {
+    pub(crate) async fn check(
+        &self,
+        sql: &mut Connection<'_>,
+        store: &Store,
+    ) -> Result<Vec<Finding>, sqlx::Error> {
+        let mut findings = server(sql).await?;
+        findings.push(schema(sql).await?);
+        listening(store).await;
+        findings.push(wakeups(store));
+        findings.push(oldest_transaction(sql, LONG_TRANSACTION_S).await?);
+        findings.push(dead_rows(sql, MANY_ROWS).await?);
+        findings.push(oldest(sql, store.link.clock.now_ms()).await?);
+        Ok(findings)
+    }
+}
+
+/// A job that waits longer than this for a worker is worth a warning.
+const LONG_WAIT_MS: i64 = 15 * 60 * 1000;
+
+/// A transaction that is open for longer is worth a warning; the finding's text says so too.
+const LONG_TRANSACTION_S: i64 = 60;
+
+/// Autovacuum cleans our busy tables after 2,000: it does not, if so many have died.
+const MANY_ROWS: i64 = 100_000;
+
+async fn server(sql: &mut Connection<'_>) -> Result<Vec<Finding>, sqlx::Error> {
+    let row = sql.one(statements::SERVER).await?;
+    let version = format!("version {}", text(&row, "version")?);
+    let subject = "durability";
+    let durability = if text(&row, "fsync")? == "off" {
+        let detail = "`fsync=off`: a loss of power may damage the database";
+        finding(FindingLevel::Warning, subject, detail.to_owned())
+    } else {
+        match text(&row, "synchronous_commit")?.as_str() {
+            "off" => {
+                let detail = "`synchronous_commit=off`: a crash may take the latest jobs back";
+                finding(FindingLevel::Warning, subject, detail.to_owned())
+            }
+            level => finding(FindingLevel::Ok, subject, format!("`synchronous_commit={level}`")),
+        }
+    };
+    let role = if integer(&row, "is_standby")? == 1 {
+        let detail = "it is a standby and takes no writes: give the URL of the primary server";
+        finding(FindingLevel::Error, "role", detail.to_owned())
+    } else {
+        finding(FindingLevel::Ok, "role", "primary".to_owned())
+    };
+    Ok(vec![finding(FindingLevel::Ok, "PostgreSQL", version), role, durability])
+}
+
+async fn schema(sql: &mut Connection<'_>) -> Result<Finding, sqlx::Error> {
+    let found = migrate::version(sql).await?;
+    let supported = migrate::SUPPORTED;
+    Ok(if found == supported {
+        finding(FindingLevel::Ok, "schema", format!("version {found}"))
+    } else {
+        let detail = format!(
+            "version {found}, and this program was started with version {supported}: restart it, \
+             or upgrade it"
+        );
+        finding(FindingLevel::Error, "schema", detail)
+    })
+}
+
+/// A store that was just opened sets up its `LISTEN` still.
+async fn listening(store: &Store) {
+    let mut tries = 0;
+    while matches!(store.watch.source, Source::Listening) && store.watch.wake.is_deaf() {
+        tries += 1;
+        if tries > 50 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn wakeups(store: &Store) -> Finding {
+    let subject = "wake-ups";
+    match &store.watch.source {
+        Source::Polling(reason) => {
+            let detail = format!(
+                "polling up to 250 ms apart, because {reason}: jobs of other processes start later"
+            );
+            finding(FindingLevel::Warning, subject, detail)
+        }
+        _ if store.watch.wake.is_deaf() => {
+            let detail = "`LISTEN` is being set up, or does not succeed: polling until it does";
+            finding(FindingLevel::Warning, subject, detail.to_owned())
+        }
+        _ => finding(FindingLevel::Ok, subject, "by `LISTEN`".to_owned()),
+    }
+}
+
+async fn oldest_transaction(
+    sql: &mut Connection<'_>,
+    seconds: i64,
+) -> Result<Finding, sqlx::Error> {
+    let subject = "oldest transaction";
+    let rows = sql.fetch(statements::OLDEST_TRANSACTION, Args::new().with(seconds)).await?;
+    let Some(row) = rows.first() else {
+        return Ok(finding(FindingLevel::Ok, subject, "younger than a minute".to_owned()));
+    };
+    let detail = format!(
+        "that of process {} ({}, {}) is {} s old, and no row that died since can be removed: end \
+         it, or claims get slower the longer it stays",
+        integer(row, "pid")?,
+        text(row, "who")?,
+        text(row, "state")?,
+        integer(row, "seconds")?,
+    );
+    Ok(finding(FindingLevel::Warning, subject, detail))
+}
+
+async fn dead_rows(sql: &mut Connection<'_>, many: i64) -> Result<Finding, sqlx::Error> {
+    let subject = "dead rows";
+    let rows = sql.fetch(statements::DEAD_ROWS, Args::new().with(many)).await?;
+    let Some(row) = rows.first() else {
+        return Ok(finding(FindingLevel::Ok, subject, "few".to_owned()));
+    };
+    let detail = format!(
+        "table `{}` has {} beside {} that live: is autovacuum on, and is there an old transaction?",
+        text(row, "name")?,
+        integer(row, "dead")?,
+        integer(row, "live")?,
+    );
+    Ok(finding(FindingLevel::Warning, subject, detail))
+}
+
+async fn oldest(sql: &mut Connection<'_>, now_ms: i64) -> Result<Finding, sqlx::Error> {
+    let subject = "oldest ready job";
+    let rows = sql.all(statements::OLDEST_READY).await?;
+    let Some(row) = rows.first() else {
+        return Ok(finding(FindingLevel::Ok, subject, "none".to_owned()));
+    };
+    let due_at = integer(row, "due_at")?;
+    let (queue, since) = (text(row, "queue")?, timestamp(due_at));
+    Ok(if now_ms - due_at < LONG_WAIT_MS {
+        finding(FindingLevel::Ok, subject, format!("in queue `{queue}`, since {since}"))
+    } else {
+        let detail = format!(
+            "in queue `{queue}`, since {since}: is a worker running for it, and is it paused?"
+        );
+        finding(FindingLevel::Warning, subject, detail)
+    })
+}
+
+fn finding(level: FindingLevel, subject: &str, detail: String) -> Finding {
+    Finding { level, subject: subject.to_owned(), detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use taskservers::Postgres;
+
+    use super::*;
+    use crate::database::Role;
+    use crate::postgres::PostgresOptions;
+
+    async fn store_on(server: &Postgres) -> Store {
+        let options = PostgresOptions::parse(&server.url()).unwrap().polling();
+        crate::postgres::open(options).await.unwrap()
+    }
+
+    async fn run(sql: &mut Connection<'_>, text: &str) {
+        sql.script_text(text.into()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_transaction_that_keeps_dead_rows_is_named() {
+        let server = Postgres::start();
+        let store = store_on(&server).await;
+        let mut sql = store.link.open(Role::Read).await.unwrap();
+        let mut other = store.link.open(Role::Read).await.unwrap();
+        run(&mut other, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").await;
+        let found = oldest_transaction(&mut sql, 0).await.unwrap();
+        let pid = server.psql("SELECT pid FROM pg_stat_activity WHERE state LIKE 'idle in %'");
+        assert_eq!(found.level, FindingLevel::Warning);
+        let expected = format!("that of process {} (postgres, idle in transaction)", pid.trim());
+        assert!(found.detail.starts_with(&expected), "{}", found.detail);
+        let found = oldest_transaction(&mut sql, LONG_TRANSACTION_S).await.unwrap();
+        assert_eq!(found.level, FindingLevel::Ok, "it is not a minute old");
+        run(&mut other, "ROLLBACK").await;
+        assert_eq!(oldest_transaction(&mut sql, 0).await.unwrap().level, FindingLevel::Ok);
+    }
+
+    #[tokio::test]
+    async fn the_table_with_many_dead_rows_is_named() {
+        let server = Postgres::start_with(&[("autovacuum", "off")]);
+        let store = store_on(&server).await;
+        let mut sql = store.link.open(Role::Read).await.unwrap();
+        let fill =
+            "INSERT INTO hereafter.ready SELECT 'q', 0, 0, n FROM generate_series(1, 99) AS n;
+             DELETE FROM hereafter.ready WHERE seq > 9";
+        run(&mut sql, fill).await;
+        // The server tells itself only after a while.
+        sql.close().await.unwrap();
+        let mut sql = store.link.open(Role::Read).await.unwrap();
+        let found = loop {
+            let found = dead_rows(&mut sql, 50).await.unwrap();
+            if found.level == FindingLevel::Warning {
+                break found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
+        assert!(found.detail.starts_with("table `ready` has 90 beside 9"), "{}", found.detail);
+        assert_eq!(dead_rows(&mut sql, MANY_ROWS).await.unwrap().level, FindingLevel::Ok);
+    }
+}

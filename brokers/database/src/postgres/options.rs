@@ -1,0 +1,238 @@
+//! [`PostgresOptions`]: a URL, parsed.
+
+use std::str::FromStr;
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+use taskcore::Clock;
+use taskcore::broker::ConnectError;
+use url::Url;
+
+use crate::DatabaseOptions;
+
+/// Where the store is and how it is kept.
+///
+/// As a URL: `postgres://user:password@host:port/database`, then options as a query. Those of
+/// PostgreSQL's own URLs are understood, such as `sslmode=verify-full` and `sslrootcert=…`, and
+/// these:
+///
+/// | option | values | default |
+/// | --- | --- | --- |
+/// | `schema` | the schema of our tables: letters, digits and `_`, at most 40 | `hereafter` |
+/// | `listen` | `on`, `off`: whether to hear of commits by `LISTEN` | `on` |
+/// | `pooler` | `transaction`: behind PgBouncer or the like, in that mode | none |
+/// | `events` | how many events are kept, about | 100000 |
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    pub(super) connect: PgConnectOptions,
+    pub(super) schema: String,
+    pub(super) wakeups: Wakeups,
+    pub(super) is_pooled: bool,
+    pub(super) events: u32,
+    pub(super) if_missing: IfMissing,
+    pub(super) clock: Clock,
+}
+
+/// How commits of other processes are noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wakeups {
+    Listen,
+    Poll,
+}
+
+/// What to do where there are no tables of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfMissing {
+    Create,
+    Refuse,
+}
+
+impl PostgresOptions {
+    /// A store on this server and database.
+    #[must_use]
+    pub fn new(connect: PgConnectOptions) -> Self {
+        Self {
+            connect: connect.application_name("hereafter").disable_statement_logging(),
+            schema: SCHEMA.to_owned(),
+            wakeups: Wakeups::Listen,
+            is_pooled: false,
+            events: EVENTS,
+            if_missing: IfMissing::Create,
+            clock: Clock::system(),
+        }
+    }
+
+    /// Parses a URL.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::InvalidUrl`] if it is no PostgreSQL URL, or one of the options listed above
+    /// has another value. The error does not show the password.
+    pub fn parse(url: &str) -> Result<Self, ConnectError> {
+        Self::try_parse(url).map_err(|reason| {
+            let url = Url::parse(url).map_or_else(|_| "postgres://…".to_owned(), shown);
+            ConnectError::InvalidUrl { url, reason }
+        })
+    }
+
+    fn try_parse(url: &str) -> Result<Self, String> {
+        let wrong = "write `postgres://user:password@host/database`";
+        let mut url = Url::parse(url).map_err(|error| format!("{error}: {wrong}"))?;
+        if !["postgres", "postgresql"].contains(&url.scheme()) || url.cannot_be_a_base() {
+            return Err(wrong.to_owned());
+        }
+        let (ours, theirs): (Vec<_>, Vec<_>) =
+            url.query_pairs().into_owned().partition(|(name, _)| OURS.contains(&name.as_str()));
+        url.set_query(None);
+        if !theirs.is_empty() {
+            url.query_pairs_mut().extend_pairs(&theirs);
+        }
+        let connect = PgConnectOptions::from_str(url.as_str())
+            .map_err(|error| taskcore::error_chain(&error))?;
+        ours.iter().try_fold(Self::new(connect), |options, (name, value)| options.with(name, value))
+    }
+
+    fn with(self, name: &str, value: &str) -> Result<Self, String> {
+        match (name, value) {
+            ("schema", _) => self.try_schema(value),
+            ("listen", "on") => Ok(Self { wakeups: Wakeups::Listen, ..self }),
+            ("listen", "off") => Ok(self.polling()),
+            ("listen", _) => Err(format!("`listen` is on or off, not `{value}`")),
+            ("pooler", "transaction") => Ok(self.pooled()),
+            ("pooler", _) => Err(format!(
+                "`pooler` is `transaction`, not `{value}`; in session mode leave it out"
+            )),
+            _ => match value.parse() {
+                Ok(kept) => Ok(self.events(kept)),
+                Err(_) => Err(format!("`events` is a number of events, not `{value}`")),
+            },
+        }
+    }
+
+    /// Puts our tables into this schema, so that several stores fit into one database.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::InvalidUrl`] if it has other characters than letters, digits and `_`, or more
+    /// than 40.
+    pub fn schema(self, schema: &str) -> Result<Self, ConnectError> {
+        let url = shown(self.connect.to_url_lossy());
+        self.try_schema(schema).map_err(|reason| ConnectError::InvalidUrl { url, reason })
+    }
+
+    fn try_schema(self, schema: &str) -> Result<Self, String> {
+        let is_name = schema.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if schema.is_empty() || schema.len() > MAX_SCHEMA || !is_name {
+            return Err(format!(
+                "`schema` is 1 to {MAX_SCHEMA} letters, digits and `_`, not `{schema}`"
+            ));
+        }
+        Ok(Self { schema: schema.to_owned(), ..self })
+    }
+
+    /// Refuses a database that has none of our tables, instead of creating them: for programs that
+    /// only look.
+    #[must_use]
+    pub fn existing(mut self) -> Self {
+        self.if_missing = IfMissing::Refuse;
+        self
+    }
+
+    /// Polls for the commits of other processes instead of listening.
+    #[must_use]
+    pub fn polling(mut self) -> Self {
+        self.wakeups = Wakeups::Poll;
+        self
+    }
+
+    /// Talks to the server through a pooler in transaction mode, such as PgBouncer's: every statement
+    /// is in a transaction and none stays prepared, nothing is set for a session, and commits of
+    /// other processes are polled for. It costs two ways to the server more for each read.
+    #[must_use]
+    pub fn pooled(mut self) -> Self {
+        self.is_pooled = true;
+        self.polling()
+    }
+
+    /// How many events are kept for [`History::events`](taskcore::broker::History::events), at
+    /// least: upkeep deletes the older ones. With 0 this process records none.
+    #[must_use]
+    pub fn events(mut self, kept: u32) -> Self {
+        self.events = kept;
+        self
+    }
+
+    /// A clock that tests move: the server's time is moved by as much.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// What errors call the store.
+    pub(super) fn label(&self) -> String {
+        format!("{}, schema {}", shown(self.connect.to_url_lossy()), self.schema)
+    }
+}
+
+impl From<PostgresOptions> for DatabaseOptions {
+    fn from(options: PostgresOptions) -> Self {
+        Self::Postgres(Box::new(options))
+    }
+}
+
+/// A URL without its password and its options.
+fn shown(mut url: Url) -> String {
+    // It fails for a URL that cannot have a password, and then has none.
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.to_string()
+}
+
+const SCHEMA: &str = "hereafter";
+
+/// A channel is called by it, and names have 63 bytes.
+const MAX_SCHEMA: usize = 40;
+
+const OURS: [&str; 4] = ["schema", "listen", "pooler", "events"];
+
+/// Some minutes of a busy store.
+const EVENTS: u32 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str) -> String {
+        PostgresOptions::parse(url).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn options_are_parsed_and_those_of_postgres_are_left_to_it() {
+        let url =
+            "postgresql://app:secret@db:5433/app?sslmode=require&schema=jobs&listen=off&events=7";
+        let options = PostgresOptions::parse(url).unwrap();
+        assert_eq!(options.schema, "jobs");
+        assert_eq!(options.wakeups, Wakeups::Poll);
+        assert_eq!(options.events, 7);
+        assert_eq!(options.connect.get_host(), "db");
+        assert_eq!(options.connect.get_port(), 5433);
+        assert_eq!(options.label(), "postgres://app@db:5433/app, schema jobs");
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_with_what_to_write_and_without_the_password() {
+        for (url, part) in [
+            ("postgres://app:secret@db/app?schema=a-b", "letters, digits and `_`"),
+            ("postgres://app:secret@db/app?schema=", "letters, digits and `_`"),
+            ("postgres://app:secret@db/app?listen=1", "on or off"),
+            ("postgres://app:secret@db/app?events=-1", "a number of events"),
+            ("postgres://app:secret@db/app?pooler=session", "leave it out"),
+            ("postgres:", "write `postgres://"),
+        ] {
+            let error = refusal(url);
+            assert!(error.contains(part), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

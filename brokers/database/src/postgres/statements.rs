@@ -1,0 +1,70 @@
+//! Statements about the schema and the server.
+
+use crate::database::Statement;
+
+/// So that of many programs that start together one migrates and the others wait.
+pub(super) const BEGIN: Statement = Statement::new("BEGIN; SELECT pg_advisory_xact_lock({lock})");
+
+/// Whether there are tables of ours.
+pub(super) const HAS_SCHEMA: Statement =
+    // `to_regclass` remembers what it did not find, through a wait for a lock.
+    Statement::new(
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables
+             WHERE schemaname = trim('\"' FROM '{schema}') AND tablename = 'schema') AS has_schema",
+    );
+
+pub(super) const VERSION: Statement =
+    Statement::new("SELECT coalesce(max(version), 0) AS version FROM hereafter_schema");
+
+pub(super) const CREATE: Statement = Statement::new(
+    "CREATE SCHEMA IF NOT EXISTS {schema};
+     CREATE TABLE hereafter_schema (
+         version    bigint NOT NULL PRIMARY KEY,
+         applied_at timestamptz NOT NULL DEFAULT now()
+     )",
+);
+
+pub(super) const APPLIED: Statement = Statement::new(
+    "INSERT INTO hereafter_schema (version) SELECT max(version) + 1 FROM
+         (SELECT version FROM hereafter_schema UNION ALL SELECT 0) AS known",
+);
+
+/// The migrations, in order; a released one is never changed.
+pub(super) const MIGRATIONS: [Statement; 1] =
+    [Statement::new(include_str!("../../migrations/postgres/0001_jobs.sql"))];
+
+// ── looking over ──
+
+pub(super) const SERVER: Statement = Statement::new(
+    "SELECT current_setting('server_version') AS version,
+         current_setting('synchronous_commit') AS synchronous_commit,
+         current_setting('fsync') AS fsync,
+         pg_is_in_recovery() AS is_standby",
+);
+
+pub(crate) const OLDEST_READY: Statement = Statement::new(
+    "SELECT queue, min(due_at) AS due_at FROM hereafter_ready GROUP BY queue ORDER BY 2 LIMIT 1",
+);
+
+/// The transaction that keeps dead rows from being removed for longest, if it is so many seconds
+/// old.
+pub(super) const OLDEST_TRANSACTION: Statement = Statement::new(
+    "SELECT pid::bigint AS pid, coalesce(usename::text, 'unknown') AS who,
+         coalesce(state, 'unknown') AS state,
+         extract(epoch FROM clock_timestamp() - xact_start)::bigint AS seconds
+     FROM pg_stat_activity
+     WHERE xact_start < clock_timestamp() - ? * interval '1 second' AND backend_xmin IS NOT NULL
+       AND pid <> pg_backend_pid()
+     ORDER BY xact_start LIMIT 1",
+);
+
+/// The table with the most dead rows, if they are more than those that live and than so many.
+pub(super) const DEAD_ROWS: Statement = Statement::new(
+    "SELECT relname::text AS name, n_dead_tup AS dead, n_live_tup AS live
+     FROM pg_stat_user_tables
+     WHERE relid IN (to_regclass('hereafter_ready'), to_regclass('hereafter_running'),
+                     to_regclass('hereafter_job'), to_regclass('hereafter_outcome'),
+                     to_regclass('hereafter_scheduled'))
+       AND n_dead_tup > ? AND n_dead_tup > n_live_tup
+     ORDER BY n_dead_tup DESC LIMIT 1",
+);

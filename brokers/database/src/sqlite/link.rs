@@ -1,0 +1,220 @@
+//! [`SqliteLink`]: how connections to a file, or to a store in memory, are opened.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use taskcore::broker::{ConnectError, Migration};
+
+use super::log_watch;
+use super::migrate;
+use super::options::{IfMissing, Location, SqliteOptions, Synchronous, Wakeups};
+use crate::database::{
+    Connection, Dialect, Driver, Held, Kind, Link, Role, Source, Store, StoreClock, Target, Watch,
+};
+use crate::error::is_busy;
+
+/// Where a store is.
+#[derive(Debug)]
+pub(crate) struct SqliteLink {
+    pub(super) options: SqliteOptions,
+    /// The name of a store in memory, by which its connections find it.
+    memory_name: String,
+}
+
+impl SqliteLink {
+    pub(crate) async fn open(&self, role: Role) -> Result<Driver<'static>, sqlx::Error> {
+        let options = match role {
+            Role::First => first_options(&self.options, &self.memory_name),
+            Role::Write => writer_options(&self.options, &self.memory_name),
+            Role::Read => connect_options(&self.options, &self.memory_name),
+        };
+        Ok(Driver::Sqlite(Held::Owned(Box::new(options.connect().await?))))
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.options.location, Location::File(_))
+    }
+
+    /// Whether durable commits wait for the disk.
+    pub(crate) fn syncs(&self) -> bool {
+        self.options.synchronous == Synchronous::Full && self.is_file()
+    }
+}
+
+/// What it takes to open connections.
+pub(super) fn link(options: SqliteOptions) -> Link {
+    Link {
+        label: options.location.to_string().into(),
+        clock: StoreClock::of(options.clock.clone()),
+        events: options.events,
+        dialect: Dialect::new(Kind::Sqlite, options.prefix.clone(), 0),
+        target: Target::Sqlite(SqliteLink {
+            memory_name: format!("/hereafter-{:032x}", rand::random::<u128>()),
+            options,
+        }),
+    }
+}
+
+/// Opens a store, creates it if it is missing, and brings its schema up to date.
+pub(crate) async fn open(options: SqliteOptions) -> Result<Store, ConnectError> {
+    let link = Arc::new(link(options.clone()));
+    if let Location::File(path) = &options.location {
+        check_folder(path, &link.label)?;
+        if options.if_missing == IfMissing::Refuse && !path.exists() {
+            let reason =
+                "there is no such file; only `run`, and programs that delay calls, create it"
+                    .to_owned();
+            return Err(ConnectError::Unusable { store: link.label.to_string(), reason });
+        }
+    }
+    let mut first = open_first(&link).await.map_err(|error| link.connect_error(error))?;
+    migrate::migrate(&mut first, &link).await?;
+    let watch = watch(&link, &options).await.map_err(|error| link.connect_error(error))?;
+    let store = Store::of(link.clone(), watch).await?;
+    // Only now: a store in memory ends with its last connection.
+    first.close().await.map_err(|error| link.connect_error(error))?;
+    Ok(store)
+}
+
+/// The migrations that opening would run.
+pub(crate) async fn pending(options: SqliteOptions) -> Result<Vec<Migration>, ConnectError> {
+    let is_new = match &options.location {
+        Location::File(path) => !path.exists(),
+        Location::Memory => true,
+    };
+    let link = link(options);
+    if is_new {
+        return Ok(migrate::after(&link, 0));
+    }
+    let failed = |error| link.connect_error(error);
+    let mut sql = link.open(Role::Read).await.map_err(failed)?;
+    let found = migrate::version(&mut sql).await.map_err(failed)?;
+    // It only reads, so there is nothing to lose.
+    let _ = sql.close().await;
+    Ok(migrate::after(&link, found))
+}
+
+/// Opens the file, and creates it if it is missing. The switch to the write-ahead log needs
+/// the file for itself, and SQLite does not wait for that.
+async fn open_first(link: &Link) -> Result<Connection<'static>, sqlx::Error> {
+    let mut tries = 0;
+    loop {
+        match link.open(Role::First).await {
+            Err(error) if is_busy(&error) && tries < FIRST_TRIES => {
+                tries += 1;
+                let pause = FIRST_PAUSE.mul_f64(rand::random_range(0.5..1.5));
+                tokio::time::sleep(pause).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
+/// With the pause, about five seconds.
+const FIRST_TRIES: u32 = 200;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+
+async fn watch(link: &Link, options: &SqliteOptions) -> Result<Watch, sqlx::Error> {
+    match (&options.location, options.wakeups) {
+        (Location::Memory, _) => Ok(Watch::without_ear(Source::Alone)),
+        (Location::File(_), Wakeups::Poll) => {
+            Ok(Watch::without_ear(Source::Polling("the URL says `watch=off`".to_owned())))
+        }
+        (Location::File(path), Wakeups::Watch) => {
+            Ok(log_watch::watch(path, link.open(Role::Read).await?))
+        }
+    }
+}
+
+/// SQLite's own message for a folder that is missing names no folder.
+fn check_folder(path: &Path, label: &Arc<str>) -> Result<(), ConnectError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let unusable = |reason: String| ConnectError::Unusable { store: label.to_string(), reason };
+    if path.is_dir() {
+        return Err(unusable("it is a folder: add a file name, such as `tasks.db`".to_owned()));
+    }
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(unusable(format!(
+        "there is no folder `{}`: create it, or give another path",
+        folder.display()
+    )))
+}
+
+/// What all connections to this store have in common.
+fn connect_options(options: &SqliteOptions, memory_name: &str) -> SqliteConnectOptions {
+    let base = SqliteConnectOptions::new()
+        .create_if_missing(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(false)
+        .synchronous(match options.synchronous {
+            Synchronous::Full => SqliteSynchronous::Full,
+            Synchronous::Normal => SqliteSynchronous::Normal,
+            Synchronous::Off => SqliteSynchronous::Off,
+        })
+        .pragma("cache_size", CACHE_SIZE)
+        .pragma("temp_store", "MEMORY")
+        // Bulk statements exist in ten sizes each.
+        .statement_cache_capacity(STATEMENTS)
+        // A full channel costs two thread switches; the largest answer has about this many rows.
+        .row_buffer_size(ROWS)
+        .disable_statement_logging();
+    match &options.location {
+        Location::File(path) => base
+            .filename(path)
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+            .pragma("journal_size_limit", LOG_BYTES),
+        // SQLite's own VFS for memory: unlike a shared cache, it locks as files do.
+        Location::Memory => base.filename(memory_name).vfs("memdb"),
+    }
+}
+
+/// The connection that brings a file up to date: the only one that may change its mode.
+fn first_options(options: &SqliteOptions, memory_name: &str) -> SqliteConnectOptions {
+    let base = connect_options(options, memory_name);
+    match &options.location {
+        Location::File(_) => base.journal_mode(SqliteJournalMode::Wal),
+        Location::Memory => base.journal_mode(SqliteJournalMode::Memory),
+    }
+}
+
+/// The connection of the writer, which waits for locks by itself; see `transact.rs` of the database.
+fn writer_options(options: &SqliteOptions, memory_name: &str) -> SqliteConnectOptions {
+    let base = connect_options(options, memory_name);
+    let base = match options.max_size {
+        Some(bytes) => base.pragma("max_page_count", (bytes / PAGE_BYTES).max(1).to_string()),
+        None => base,
+    };
+    match &options.location {
+        // A pragma, and the last one: those before it may wait for another's recovery.
+        Location::File(_) => base.pragma("busy_timeout", "0"),
+        Location::Memory => base.journal_mode(SqliteJournalMode::Memory),
+    }
+}
+
+/// How long a reader, or a switch to the write-ahead log, waits for a lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// 16 MiB of pages; negative means KiB.
+const CACHE_SIZE: &str = "-16384";
+
+/// 16 MiB of log. The default of 4 MiB checkpoints every few batches of a busy worker.
+const CHECKPOINT_PAGES: &str = "4000";
+
+/// What is left of the log after a batch that was larger than usual: 64 MiB.
+const LOG_BYTES: &str = "67108864";
+
+/// SQLite's default page size.
+const PAGE_BYTES: u64 = 4096;
+
+const STATEMENTS: usize = 256;
+
+const ROWS: usize = 1024;

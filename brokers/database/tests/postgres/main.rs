@@ -1,0 +1,15 @@
+//! What is particular to PostgreSQL: servers, sessions, wake-ups, and transactions beside each other.
+#![cfg(feature = "postgres")]
+
+mod contention;
+mod doctor;
+mod lost;
+mod open;
+mod plain_sql;
+mod rig;
+mod schema;
+mod tls;
+mod upkeep;
+mod wake;
+#[path = "../words/mod.rs"]
+mod words;

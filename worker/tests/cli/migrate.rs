@@ -1,0 +1,56 @@
+//! `migrate`: on a file, and on a server where there is one.
+
+use crate::support::System;
+
+/// Prints, runs, and has nothing left to do; what was printed is what a person could run.
+fn goes_through(system: &System, newest: i64, create: &str) {
+    let printed = system.text(&["migrate", "--dry-run"]);
+    assert!(printed.starts_with("-- version 1\nBEGIN"), "{printed}");
+    assert!(printed.contains(create) && printed.trim_end().ends_with("COMMIT;"), "{printed}");
+    // It has created nothing.
+    let steps = system.json(&["migrate", "--dry-run"]);
+    assert_eq!(steps["migrations"][0]["version"], 1);
+    assert_eq!(steps["dry_run"], true);
+    let versions: Vec<String> = (1..=newest).map(|version| version.to_string()).collect();
+    assert_eq!(system.text(&["migrate"]), format!("applied: {}\n", versions.join(", ")));
+    assert_eq!(system.text(&["migrate"]), "nothing to do\n");
+    assert_eq!(system.text(&["migrate", "--dry-run"]), "-- nothing to do\n");
+    assert_eq!(system.text(&["jobs", "list"]), "no job fits\n");
+}
+
+#[test]
+fn a_file_is_brought_up_to_date() {
+    goes_through(&System::new(), 6, "CREATE TABLE hereafter_job (");
+}
+
+#[test]
+fn the_tables_of_a_file_start_with_its_prefix() {
+    let system = System::new();
+    let url = format!("{}?prefix=mine_", system.url());
+    let printed = system.hereafter().args(["migrate", "--dry-run", "--url", &url]).output();
+    let printed = String::from_utf8(printed.unwrap().stdout).unwrap();
+    assert!(printed.contains("CREATE TABLE mine_job ("), "{printed}");
+    assert!(!printed.contains("hereafter_"), "{printed}");
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_schema_is_brought_up_to_date() {
+    let server = taskservers::Postgres::shared();
+    let schema = server.schema();
+    let system = System::at(format!("{}?schema={schema}", server.url()));
+    goes_through(&system, 1, &format!("CREATE TABLE \"{schema}\".job ("));
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn what_is_printed_can_be_run_by_somebody_else() {
+    let server = taskservers::Postgres::shared();
+    let system = System::at(format!("{}?schema={}", server.url(), server.schema()));
+    let printed = system.text(&["migrate", "--dry-run"]);
+    let mut psql = std::process::Command::new("psql");
+    psql.args(["-Xqv", "ON_ERROR_STOP=1", server.url(), "-c", &printed]);
+    let output = psql.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(system.text(&["migrate"]), "nothing to do\n");
+}
