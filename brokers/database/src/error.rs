@@ -177,6 +177,8 @@ fn is_server(kind: Kind) -> bool {
         Kind::Sqlite => false,
         #[cfg(feature = "postgres")]
         Kind::Postgres => true,
+        #[cfg(feature = "mysql")]
+        Kind::Mysql => true,
     }
 }
 
@@ -187,6 +189,8 @@ fn remedy(kind: Kind, store: &str, error: &sqlx::Error) -> Option<String> {
         Kind::Sqlite => crate::sqlite::remedy(error)?,
         #[cfg(feature = "postgres")]
         Kind::Postgres => crate::postgres::remedy(error)?,
+        #[cfg(feature = "mysql")]
+        Kind::Mysql => crate::mysql::remedy(error)?,
     };
     Some(format!("`{store}`: {remedy}"))
 }
@@ -202,6 +206,10 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
 
 /// Whether the database ended a transaction because of another one, and it may be run again.
 pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
+    #[cfg(feature = "mysql")]
+    if crate::mysql::is_transient(error) {
+        return true;
+    }
     // PostgreSQL: serialization_failure, deadlock_detected.
     of_database(error, |code| matches!(code, "40001" | "40P01"))
 }
@@ -210,6 +218,8 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        #[cfg(feature = "mysql")]
+        error if crate::mysql::is_lost(error) => true,
         // PostgreSQL: an administrator, a crash or a time-out ended the session.
         error => of_database(error, |code| {
             matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "25P03")

@@ -14,7 +14,7 @@ use crate::database::{DatabaseBroker, Driver, Held};
 
 /// A transaction of sqlx that is open: jobs can be stored and ended in it.
 ///
-/// Implemented for `sqlx::Transaction` of SQLite and PostgreSQL, each where the feature is on, and
+/// Implemented for `sqlx::Transaction` of SQLite, PostgreSQL and MySQL, each where the feature is on, and
 /// for the connections themselves, for those who write `BEGIN` by hand.
 pub trait OpenTransaction: Send + sealed::Lend {}
 
@@ -57,6 +57,7 @@ macro_rules! open_transaction {
 
 open_transaction!("sqlite", Sqlite, sqlx::Sqlite, sqlx::SqliteConnection);
 open_transaction!("postgres", Postgres, sqlx::Postgres, sqlx::PgConnection);
+open_transaction!("mysql", Mysql, sqlx::MySql, sqlx::MySqlConnection);
 
 /// Delays a call inside a transaction of the application.
 pub trait DelayIn<T>: Sized {

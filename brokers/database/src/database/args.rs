@@ -4,7 +4,10 @@ use taskcore::JobId;
 
 /// Parameters in the order of their question marks.
 #[derive(Debug, Default)]
-pub(crate) struct Args(Vec<Value>);
+pub(crate) struct Args {
+    values: Vec<Value>,
+    bytes: usize,
+}
 
 /// One parameter. A null has a type too: PostgreSQL asks for one.
 #[derive(Debug)]
@@ -23,6 +26,12 @@ pub(crate) enum Value {
         kind: &'static str,
         values: Vec<Self>,
     },
+    /// All rows of it, one value after the other.
+    #[cfg(feature = "mysql")]
+    Rows {
+        columns: usize,
+        values: Vec<Self>,
+    },
 }
 
 impl Args {
@@ -38,15 +47,33 @@ impl Args {
 
     /// Adds a parameter.
     pub(crate) fn push(&mut self, value: impl Into<Value>) {
-        self.0.push(value.into());
+        let value = value.into();
+        self.bytes += value.bytes();
+        self.values.push(value);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
+    }
+
+    /// About how many bytes they have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn into_values(self) -> impl Iterator<Item = Value> {
-        self.0.into_iter()
+        self.values.into_iter()
+    }
+}
+
+impl Value {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(Some(text)) => text.len(),
+            Self::Bytes(Some(bytes)) => bytes.len(),
+            Self::Id(_) => 16,
+            _ => 8,
+        }
     }
 }
 
@@ -82,15 +109,15 @@ mod sqlite {
     use sqlx::Arguments;
     use sqlx::error::BoxDynError;
     use sqlx::sqlite::SqliteArguments;
-    use taskcore::JobId;
 
     use super::{Args, Value};
+    use crate::database::json_rows;
 
     impl Args {
         pub(in crate::database) fn into_sqlite(self) -> Result<SqliteArguments, sqlx::Error> {
             let mut arguments = SqliteArguments::default();
-            arguments.reserve(self.0.len(), 0);
-            for value in self.0 {
+            arguments.reserve(self.values.len(), 0);
+            for value in self.values {
                 add(&mut arguments, value).map_err(sqlx::Error::Encode)?;
             }
             Ok(arguments)
@@ -103,40 +130,12 @@ mod sqlite {
             Value::Text(value) => arguments.add(value),
             Value::Bytes(value) => arguments.add(value),
             Value::Id(id) => arguments.add(id.as_bytes().to_vec()),
-            Value::Ids(ids) => arguments.add(hexadecimal(&ids)),
+            Value::Ids(ids) => arguments.add(json_rows::ids(&ids)),
             Value::Names(names) => arguments.add(serde_json::to_string(&names)?),
             #[cfg(feature = "postgres")]
             Value::Column { .. } => Err("SQLite takes rows and no columns".into()),
-        }
-    }
-
-    /// Ids as `json_each` and `unhex` take them.
-    fn hexadecimal(ids: &[JobId]) -> String {
-        let mut list = String::with_capacity(ids.len() * 35 + 2);
-        list.push('[');
-        for (place, id) in ids.iter().enumerate() {
-            list.push_str(if place == 0 { "\"" } else { ",\"" });
-            for byte in id.as_bytes() {
-                for nibble in [byte >> 4, byte & 0xf] {
-                    list.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-                }
-            }
-            list.push('"');
-        }
-        list.push(']');
-        list
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn ids_become_a_list_of_hexadecimal_texts() {
-            let ids = [JobId::from_bytes([0xab; 16]), JobId::from_bytes([0x01; 16])];
-            let list = format!("[\"{}\",\"{}\"]", "ab".repeat(16), "01".repeat(16));
-            assert_eq!(hexadecimal(&ids), list);
-            assert_eq!(hexadecimal(&[]), "[]");
+            #[cfg(feature = "mysql")]
+            Value::Rows { .. } => Err("SQLite takes rows one by one".into()),
         }
     }
 }
@@ -155,7 +154,7 @@ mod postgres {
     impl Args {
         pub(in crate::database) fn into_postgres(self) -> Result<PgArguments, sqlx::Error> {
             let mut arguments = PgArguments::default();
-            for value in self.0 {
+            for value in self.values {
                 add(&mut arguments, value).map_err(sqlx::Error::Encode)?;
             }
             Ok(arguments)
@@ -171,6 +170,8 @@ mod postgres {
             Value::Ids(ids) => arguments.add(ids.into_iter().map(uuid).collect::<Vec<_>>()),
             Value::Names(names) => arguments.add(names),
             Value::Column { kind, values } => add_column(arguments, kind, values),
+            #[cfg(feature = "mysql")]
+            Value::Rows { .. } => Err("PostgreSQL takes columns and no rows".into()),
         }
     }
 
@@ -198,5 +199,40 @@ mod postgres {
 
     fn uuid(id: JobId) -> Uuid {
         Uuid::from_bytes(*id.as_bytes())
+    }
+}
+
+#[cfg(feature = "mysql")]
+mod mysql {
+    use sqlx::Arguments;
+    use sqlx::error::BoxDynError;
+    use sqlx::mysql::MySqlArguments;
+
+    use super::{Args, Value};
+    use crate::database::json_rows;
+
+    impl Args {
+        pub(in crate::database) fn into_mysql(self) -> Result<MySqlArguments, sqlx::Error> {
+            let mut arguments = MySqlArguments::default();
+            for value in self.values {
+                add(&mut arguments, value).map_err(sqlx::Error::Encode)?;
+            }
+            Ok(arguments)
+        }
+    }
+
+    fn add(arguments: &mut MySqlArguments, value: Value) -> Result<(), BoxDynError> {
+        match value {
+            Value::Integer(value) => arguments.add(value),
+            // As bytes, which columns of ours hold: letters would be compared by a collation.
+            Value::Text(value) => arguments.add(value.map(String::into_bytes)),
+            Value::Bytes(value) => arguments.add(value),
+            Value::Id(id) => arguments.add(id.as_bytes().to_vec()),
+            Value::Ids(ids) => arguments.add(json_rows::ids(&ids)),
+            Value::Names(names) => arguments.add(serde_json::to_string(&names)?),
+            Value::Rows { columns, values } => arguments.add(json_rows::rows(columns, &values)?),
+            #[cfg(feature = "postgres")]
+            Value::Column { .. } => Err("MySQL takes rows and no columns".into()),
+        }
     }
 }

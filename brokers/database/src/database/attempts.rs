@@ -30,7 +30,9 @@ pub(super) async fn end(session: &mut Session<'_>, ended: &[Ended]) -> Result<()
     let now_ms = session.now_ms;
     let rest = |args: Args| args.with(now_ms);
     let mut extra = Vec::new();
-    for row in session.sql.fetch_bulk(&sql::END_ATTEMPT, ended, push, rest).await? {
+    session.sql.execute_bulk(&sql::END_ATTEMPT, ended, push, rest).await?;
+    let push = |args: &mut Args, ended: &Ended| args.push(ended.seq);
+    for row in session.sql.fetch_bulk(&sql::LAST_ATTEMPT, ended, push, same).await? {
         let number = row::integer(&row, "number")?;
         if number > KEPT {
             extra.push(Extra { seq: row::integer(&row, "seq")?, number: number - KEPT });

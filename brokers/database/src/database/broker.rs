@@ -14,6 +14,7 @@ use taskcore::broker::{
 
 use super::args::Args;
 use super::claim::Claim;
+use super::dialect::Kind;
 use super::enqueue::Enqueue;
 use super::feed::{CANCELLED, Page};
 use super::lease::{Begin, Extend};
@@ -40,6 +41,9 @@ pub enum DatabaseOptions {
     /// On a PostgreSQL server.
     #[cfg(feature = "postgres")]
     Postgres(Box<crate::postgres::PostgresOptions>),
+    /// On a MySQL or MariaDB server.
+    #[cfg(feature = "mysql")]
+    Mysql(Box<crate::mysql::MysqlOptions>),
 }
 
 impl DatabaseBroker {
@@ -68,6 +72,8 @@ impl DatabaseBroker {
             DatabaseOptions::Sqlite(options) => crate::sqlite::open(options).await?,
             #[cfg(feature = "postgres")]
             DatabaseOptions::Postgres(options) => crate::postgres::open(*options).await?,
+            #[cfg(feature = "mysql")]
+            DatabaseOptions::Mysql(options) => crate::mysql::open(*options).await?,
         };
         Ok(Arc::new(Self { store }))
     }
@@ -85,6 +91,8 @@ impl DatabaseBroker {
             DatabaseOptions::Sqlite(options) => crate::sqlite::pending(options).await,
             #[cfg(feature = "postgres")]
             DatabaseOptions::Postgres(options) => crate::postgres::pending(*options).await,
+            #[cfg(feature = "mysql")]
+            DatabaseOptions::Mysql(options) => crate::mysql::pending(*options).await,
         }
     }
 
@@ -105,7 +113,7 @@ impl DatabaseBroker {
 
     /// What no job could be made of is refused before it is due.
     pub(super) fn check_templates(&self, batch: &[NewSchedule]) -> Result<(), Error> {
-        let limit = Self::CAPABILITIES.max_envelope;
+        let limit = self.capabilities().max_envelope;
         match batch.iter().find(|new| new.template.envelope.len() > limit) {
             Some(NewSchedule { template, .. }) => {
                 let kind = self.store.link.kind();
@@ -116,7 +124,7 @@ impl DatabaseBroker {
     }
 
     pub(super) fn check_limits(&self, batch: &[NewJob]) -> Result<(), Error> {
-        let Capabilities { max_batch, max_envelope, .. } = Self::CAPABILITIES;
+        let Capabilities { max_batch, max_envelope, .. } = self.capabilities();
         if batch.len() > max_batch {
             return Err(Error::batch(self.store.link.kind(), batch.len(), max_batch));
         }
@@ -158,7 +166,13 @@ impl Broker for DatabaseBroker {
 
     fn capabilities(&self) -> Capabilities {
         let durable = self.store.link.is_durable();
-        Capabilities { durable, ..Self::CAPABILITIES }
+        let max_envelope = match self.store.link.kind() {
+            // A message takes 16 MiB by default, and a third more than the bytes that it is made of.
+            #[cfg(feature = "mysql")]
+            Kind::Mysql => 8 * 1024 * 1024,
+            _ => Self::CAPABILITIES.max_envelope,
+        };
+        Capabilities { durable, max_envelope, ..Self::CAPABILITIES }
     }
 
     async fn duplicate(&self) -> Result<Arc<dyn Broker>, BrokerError> {

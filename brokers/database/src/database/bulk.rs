@@ -31,9 +31,24 @@ impl Bulk {
         Self { columns: Columns(columns), statement: Statement::new(text) }
     }
 
+    /// One that is never run where nobody says how.
+    pub(crate) const fn nowhere(columns: &'static str) -> Self {
+        Self { columns: Columns(columns), statement: Statement::nowhere() }
+    }
+
     /// The same, said in another way on PostgreSQL.
     pub(crate) const fn on_postgres(self, text: &'static str) -> Self {
         Self { columns: self.columns, statement: self.statement.on_postgres(text) }
+    }
+
+    /// The same, said in another way on MySQL.
+    pub(crate) const fn on_mysql(self, text: &'static str) -> Self {
+        Self { columns: self.columns, statement: self.statement.on_mysql(text) }
+    }
+
+    /// The same, said in another way on every server.
+    pub(crate) const fn on_servers(self, text: &'static str) -> Self {
+        Self { columns: self.columns, statement: self.statement.on_servers(text) }
     }
 
     /// The executions that take all items; `rest` binds what follows the rows.
@@ -44,28 +59,42 @@ impl Bulk {
         row: &'a impl Fn(&mut Args, &T),
         rest: &'a impl Fn(Args) -> Args,
     ) -> impl Iterator<Item = Chunk> + 'a {
-        items.chunks(max_rows(dialect.kind)).map(move |items| {
-            let mut args = Args::new();
-            for item in items {
+        let Limits { rows: max_rows, bytes: max_bytes } = limits(dialect.kind);
+        let mut items = items.iter().peekable();
+        std::iter::from_fn(move || {
+            items.peek()?;
+            let (mut args, mut count) = (Args::new(), 0);
+            while count < max_rows && args.bytes() < max_bytes {
+                let Some(item) = items.next() else { break };
                 row(&mut args, item);
+                count += 1;
             }
-            let rows = Columns::padded(dialect.kind, items.len());
+            let rows = Columns::padded(dialect.kind, count);
             let sql = dialect.bulk_text(&self.columns, &self.statement, rows);
             let args = self.columns.input(dialect.kind, args, rows);
-            Chunk { sql, args: rest(args) }
+            Some(Chunk { sql, args: rest(args) })
         })
     }
 }
 
-/// The most rows that one execution takes.
-fn max_rows(kind: Kind) -> usize {
+/// What one execution takes.
+struct Limits {
+    rows: usize,
+    /// It ends with the row that reaches it.
+    bytes: usize,
+}
+
+fn limits(kind: Kind) -> Limits {
     match kind {
         // Texts are cached for each number of rows.
         #[cfg(feature = "sqlite")]
-        Kind::Sqlite => Bulk::MAX_ROWS,
+        Kind::Sqlite => Limits { rows: Bulk::MAX_ROWS, bytes: usize::MAX },
         // Bounds the memory of one message.
         #[cfg(feature = "postgres")]
-        Kind::Postgres => 8192,
+        Kind::Postgres => Limits { rows: 8192, bytes: usize::MAX },
+        // A message takes 16 MiB by default, and a third more than the bytes that it is made of.
+        #[cfg(feature = "mysql")]
+        Kind::Mysql => Limits { rows: 8192, bytes: 2 * 1024 * 1024 },
     }
 }
 
@@ -85,43 +114,86 @@ impl Columns {
     /// sqlx caches prepared statements by their text. SQLite takes a list of `VALUES`, so there
     /// is one text for each power of two, and a shorter batch is padded with rows of nulls: each
     /// statement joins its input by a key or asks for one that is not null. PostgreSQL takes an
-    /// array for each column, of any length.
+    /// array for each column, and MySQL all rows as one JSON text, of any length.
     fn padded(kind: Kind, rows: usize) -> usize {
         match kind {
             #[cfg(feature = "sqlite")]
             Kind::Sqlite => rows.next_power_of_two(),
             #[cfg(feature = "postgres")]
             Kind::Postgres => 0,
+            #[cfg(feature = "mysql")]
+            Kind::Mysql => 0,
         }
     }
 
-    /// What comes before the statement.
-    pub(crate) fn head(&self, kind: Kind, rows: usize) -> String {
-        let names: Vec<_> = self.names().collect();
+    /// A statement with what it reads as `input`.
+    pub(crate) fn with_input(&self, kind: Kind, text: &str, rows: usize) -> String {
         let source = match kind {
             #[cfg(feature = "sqlite")]
             Kind::Sqlite => {
-                let row = format!("({})", vec!["?"; names.len()].join(", "));
+                let row = format!("({})", vec!["?"; self.names().count()].join(", "));
                 format!("VALUES {}", vec![row; rows].join(", "))
             }
             #[cfg(feature = "postgres")]
-            Kind::Postgres => {
-                let array = |(number, (_, kind)): (usize, (_, &str))| {
-                    let kind = match kind {
-                        "int" => "bigint",
-                        "text" => "text",
-                        "bytes" => "bytea",
-                        "id" => "uuid",
-                        other => panic!("`{other}` is no type of a column"),
-                    };
-                    format!("${number}::{kind}[]")
-                };
-                let arrays: Vec<_> = (1..).zip(self.each()).map(array).collect();
-                let _ = rows;
-                format!("SELECT * FROM unnest({})", arrays.join(", "))
-            }
+            Kind::Postgres => self.arrays(),
+            #[cfg(feature = "mysql")]
+            Kind::Mysql => self.json_rows(),
         };
-        format!("WITH RECURSIVE input ({}) AS ({source})", names.join(", "))
+        let names: Vec<_> = self.names().collect();
+        let head = format!("WITH RECURSIVE input ({}) AS ({source})", names.join(", "));
+        #[cfg(feature = "mysql")]
+        if kind == Kind::Mysql {
+            return match text.split_once(" SELECT ") {
+                // Its rows stand in it already.
+                _ if text.starts_with("UPDATE ") || text.starts_with("DELETE ") => text.to_owned(),
+                Some((insert, rest)) if insert.starts_with("INSERT ") => {
+                    format!("{insert} {head} SELECT {rest}")
+                }
+                _ => after(&head, text),
+            };
+        }
+        let _ = rows;
+        after(&head, text)
+    }
+
+    #[cfg(feature = "postgres")]
+    fn arrays(&self) -> String {
+        let array = |(number, (_, kind)): (usize, (_, &str))| {
+            let kind = match kind {
+                "int" => "bigint",
+                "text" => "text",
+                "bytes" => "bytea",
+                "id" => "uuid",
+                other => panic!("`{other}` is no type of a column"),
+            };
+            format!("${number}::{kind}[]")
+        };
+        let arrays: Vec<_> = (1..).zip(self.each()).map(array).collect();
+        format!("SELECT * FROM unnest({})", arrays.join(", "))
+    }
+
+    /// A query that reads rows from a list of lists, of which it is the only parameter.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn json_rows(&self) -> String {
+        let (mut values, mut columns) = (Vec::new(), Vec::new());
+        for (place, (name, kind)) in self.each().enumerate() {
+            let (value, kind) = match kind {
+                "int" => (format!("listed.{name}"), "BIGINT"),
+                "text" => (format!("listed.{name}"), "LONGTEXT CHARACTER SET utf8mb4"),
+                "bytes" => {
+                    (format!("FROM_BASE64(listed.{name})"), "LONGTEXT CHARACTER SET utf8mb4")
+                }
+                "id" => (format!("UNHEX(listed.{name})"), "VARCHAR(32)"),
+                other => panic!("`{other}` is no type of a column"),
+            };
+            values.push(format!("{value} AS {name}"));
+            columns.push(format!("{name} {kind} PATH '$[{place}]'"));
+        }
+        format!(
+            "SELECT {} FROM JSON_TABLE(?, '$[*]' COLUMNS ({})) AS listed",
+            values.join(", "),
+            columns.join(", ")
+        )
     }
 
     /// Rows as the text takes them.
@@ -149,6 +221,18 @@ impl Columns {
                     args.with(Value::Column { kind, values })
                 })
             }
+            #[cfg(feature = "mysql")]
+            Kind::Mysql => {
+                let _ = rows;
+                let columns = self.names().count();
+                Args::new().with(Value::Rows { columns, values: args.into_values().collect() })
+            }
         }
     }
+}
+
+fn after(head: &str, text: &str) -> String {
+    // Some name further tables that a statement reads.
+    let separator = if text.starts_with(',') { "" } else { " " };
+    format!("{head}{separator}{text}")
 }

@@ -7,10 +7,14 @@ use taskcore::broker::{Delivery, EventKind, JobState, QueueShare, Reserve};
 
 use super::args::Args;
 use super::dependants;
+#[cfg(feature = "mysql")]
+use super::dialect::Kind;
 use super::finish::{self, Ending};
 use super::row;
 use super::session::Session;
 use super::statements;
+#[cfg(feature = "mysql")]
+use super::steps;
 use super::unique;
 use super::upkeep::{self, Jobs};
 use super::writer::Write;
@@ -65,6 +69,10 @@ impl Write for Claim {
 /// Makes at most `max` due jobs ready; answers how many.
 pub(super) async fn promote(session: &mut Session<'_>, max: i64) -> Result<u64, sqlx::Error> {
     let args = Args::new().with(session.now_ms).with(max);
+    #[cfg(feature = "mysql")]
+    if session.sql.dialect.kind == Kind::Mysql {
+        return steps::promote(session, args).await;
+    }
     let promoted = session.sql.execute(statements::PROMOTE, args).await?;
     session.has_news |= promoted > 0;
     // Elsewhere the statement takes them out by itself.
@@ -152,10 +160,19 @@ impl Head<'_> {
         margin: usize,
     ) -> Result<Option<Taken>, sqlx::Error> {
         let queue = self.share.queue.as_str();
+        #[cfg(feature = "mysql")]
+        if session.sql.dialect.kind == Kind::Mysql {
+            let args = Args::new().with(queue).with(queue).with(asked as i64);
+            let rows = session.sql.fetch(statements::HEAD, args).await?;
+            let now_ms = session.now_ms;
+            steps::take(session, queue, &rows, |args| self.of_lease(args, now_ms)).await?;
+            return Ok(Some(Taken { is_all: rows.len() < asked, rows }));
+        }
         #[cfg(feature = "postgres")]
         if !session.sql.dialect.is_serial() {
             let args = Args::new().with(queue).with(queue).with(asked as i64);
-            let rows = session.sql.fetch(statements::CLAIM, self.of_lease(args, session)).await?;
+            let rows =
+                session.sql.fetch(statements::CLAIM, self.of_lease(args, session.now_ms)).await?;
             return Ok(Some(Taken { is_all: rows.len() < asked, rows }));
         }
         let args = Args::new().with(queue).with(queue).with((asked + margin) as i64);
@@ -163,14 +180,13 @@ impl Head<'_> {
         let is_all = rows.len() < asked + margin;
         cut(&mut rows, asked, session.now_ms)?;
         let Some(last) = rows.last() else { return Ok(None) };
-        let lease = self.up_to(self.of_lease(Args::new(), session), last)?;
+        let lease = self.up_to(self.of_lease(Args::new(), session.now_ms), last)?;
         session.sql.execute(statements::LEASE, lease).await?;
         session.sql.execute(statements::TAKE, self.up_to(Args::new(), last)?).await?;
         Ok(Some(Taken { rows, is_all }))
     }
 
-    fn of_lease(&self, args: Args, session: &Session<'_>) -> Args {
-        let now_ms = session.now_ms;
+    fn of_lease(&self, args: Args, now_ms: i64) -> Args {
         args.with(self.token)
             .with(later(now_ms, self.claim.lease))
             .with(now_ms)

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Either};
 use super::args::Args;
 use super::bulk::Bulk;
 use super::dialect::{Dialect, Kind, Statement};
-use super::row::Row;
+use super::row::{self, Row};
 
 /// One connection. Each statement is a way there and back, to a server or to the thread that
 /// sqlx runs SQLite on, so statements here take many rows.
@@ -27,6 +27,8 @@ pub(crate) enum Driver<'c> {
     Sqlite(Held<'c, sqlx::SqliteConnection>),
     #[cfg(feature = "postgres")]
     Postgres(Held<'c, sqlx::PgConnection>),
+    #[cfg(feature = "mysql")]
+    Mysql(Held<'c, sqlx::MySqlConnection>),
 }
 
 /// A connection of our own, or one that a user lends, in a transaction.
@@ -43,6 +45,8 @@ impl Driver<'_> {
             Self::Sqlite(_) => Kind::Sqlite,
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Kind::Postgres,
+            #[cfg(feature = "mysql")]
+            Self::Mysql(_) => Kind::Mysql,
         }
     }
 }
@@ -90,6 +94,11 @@ macro_rules! on_driver {
                 let ($sql, $bound) = (&mut **held, $args.into_postgres()?);
                 $run
             }
+            #[cfg(feature = "mysql")]
+            Driver::Mysql(held) => {
+                let ($sql, $bound) = (&mut **held, $args.into_mysql()?);
+                $run
+            }
         }
     };
 }
@@ -132,7 +141,30 @@ impl<'c> Connection<'c> {
                 let done = query.persistent(keeps).execute(&mut **held).await?;
                 Ok(Ran { rows: done.rows_affected(), last_row: None })
             }
+            #[cfg(feature = "mysql")]
+            Driver::Mysql(held) => {
+                let query = sqlx::query_with(AssertSqlSafe(text), args.into_mysql()?);
+                let done = query.persistent(keeps).execute(&mut **held).await?;
+                let last_row = i64::try_from(done.last_insert_id()).ok();
+                Ok(Ran { rows: done.rows_affected(), last_row })
+            }
         }
+    }
+
+    /// Runs a statement that inserts a row, or finds it; answers the number that the row has, which
+    /// the statement [returns](https://www.postgresql.org/docs/current/dml-returning.html) where it
+    /// can.
+    pub(crate) async fn insert_numbered(
+        &mut self,
+        statement: Statement,
+        args: Args,
+    ) -> Result<i64, sqlx::Error> {
+        #[cfg(feature = "mysql")]
+        if self.dialect.kind == Kind::Mysql {
+            let ran = self.run(self.dialect.text(&statement), args).await?;
+            return ran.last_row.ok_or(sqlx::Error::RowNotFound);
+        }
+        row::integer(&self.fetch_one(statement, args).await?, "number")
     }
 
     /// Runs statements without parameters, unprepared; answers the rows of all of them.
@@ -246,6 +278,8 @@ impl<'c> Connection<'c> {
             Driver::Sqlite(Held::Owned(sql)) => sql.close().await,
             #[cfg(feature = "postgres")]
             Driver::Postgres(Held::Owned(sql)) => sql.close().await,
+            #[cfg(feature = "mysql")]
+            Driver::Mysql(Held::Owned(sql)) => sql.close().await,
             _ => Ok(()),
         }
     }

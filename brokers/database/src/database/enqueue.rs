@@ -6,6 +6,8 @@ use taskcore::JobId;
 use taskcore::broker::{Enqueued, EventKind, NewJob};
 
 use super::args::Args;
+#[cfg(feature = "mysql")]
+use super::dialect::Kind;
 use super::dialect::Statement;
 use super::inputs::Links;
 use super::row;
@@ -119,9 +121,18 @@ async fn insert(session: &mut Session<'_>, jobs: &[NewJob]) -> Result<Option<Seq
     for chunk in statements::ENQUEUE.chunks(&dialect, &numbered, &row, &rest) {
         let inserted = session.sql.run(chunk.sql, chunk.args).await?;
         if inserted.rows > 0 {
-            seqs.last = inserted.last_row.unwrap_or(before + jobs.len() as i64);
+            seqs.last = match inserted.last_row {
+                Some(last) if dialect.is_serial() => last,
+                _ => before + jobs.len() as i64,
+            };
             seqs.count += inserted.rows as usize;
         }
+    }
+    #[cfg(feature = "mysql")]
+    if dialect.kind == Kind::Mysql {
+        // It counts rows that were there already among those that it inserted.
+        let stored = session.sql.fetch(statements::ENQUEUED, seqs.args()).await?;
+        seqs.count = stored.len();
     }
     session.last_seq = Some(seqs.last);
     Ok((seqs.count > 0).then_some(seqs))

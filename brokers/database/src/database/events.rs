@@ -56,12 +56,18 @@ impl NewEvents {
         let (count, kept) = (self.bytes.len() / SIZE, self.kept as usize);
         let first = count.saturating_sub(kept);
         let args = Args::new().with(count as i64).with(now_ms).with(&self.bytes[SIZE * first..]);
-        let row = connection.fetch_one(sql::NOTE_EVENTS, args).await?;
+        let last = if connection.dialect.is_serial() {
+            let row = connection.fetch_one(sql::NOTE_EVENTS, args).await?;
+            Some(row::integer(&row, "last")?)
+        } else {
+            connection.execute(sql::NOTE_EVENTS, args).await?;
+            None
+        };
         self.bytes.clear();
         // A batch of the largest size is not what every later transaction needs.
         self.bytes.shrink_to(SIZE * 10_000);
         // Where they are numbered later, upkeep deletes the old ones.
-        let Some(last) = row::optional_integer(&row, "last")? else { return Ok(()) };
+        let Some(last) = last else { return Ok(()) };
         // In steps, so that a small transaction seldom pays for it.
         let (kept, step) = (i64::from(self.kept), i64::from(self.kept / 1024 + 1));
         if last / step != (last - count as i64) / step {

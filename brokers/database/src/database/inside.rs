@@ -99,8 +99,8 @@ impl Inside<'_> {
         match self.store.link.kind() {
             #[cfg(feature = "sqlite")]
             Kind::Sqlite => Ok(clock.now_ms()),
-            #[cfg(feature = "postgres")]
-            Kind::Postgres => {
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            _ => {
                 let now = rows.last().ok_or(sqlx::Error::RowNotFound)?;
                 Ok(clock.adjust(row::integer(now, "now_ms")?))
             }

@@ -7,6 +7,8 @@ use taskcore::broker::ConnectError;
 use super::connection::Connection;
 use super::dialect::{Dialect, Kind};
 use super::server_clock::StoreClock;
+#[cfg(feature = "mysql")]
+use crate::mysql::MysqlLink;
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresLink;
 #[cfg(feature = "sqlite")]
@@ -30,6 +32,8 @@ pub(crate) enum Target {
     Sqlite(SqliteLink),
     #[cfg(feature = "postgres")]
     Postgres(Box<PostgresLink>),
+    #[cfg(feature = "mysql")]
+    Mysql(Box<MysqlLink>),
 }
 
 /// What a connection is for.
@@ -53,6 +57,8 @@ impl Link {
             Target::Sqlite(link) => link.is_file(),
             #[cfg(feature = "postgres")]
             Target::Postgres(_) => true,
+            #[cfg(feature = "mysql")]
+            Target::Mysql(_) => true,
         }
     }
 
@@ -62,6 +68,8 @@ impl Link {
             Target::Sqlite(link) => link.open(role).await?,
             #[cfg(feature = "postgres")]
             Target::Postgres(link) => link.open(role).await?,
+            #[cfg(feature = "mysql")]
+            Target::Mysql(link) => link.open(role).await?,
         };
         Ok(Connection::of(driver, self.dialect.clone()))
     }

@@ -18,10 +18,13 @@ mod enqueue;
 mod events;
 mod feed;
 mod filter;
+pub(crate) mod findings;
 mod finish;
 mod history;
 mod inputs;
 mod inside;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+mod json_rows;
 mod lease;
 mod link;
 mod look;
@@ -29,6 +32,8 @@ mod numbering;
 mod operate;
 #[cfg(test)]
 mod plans;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) mod prefix;
 mod readers;
 mod report;
 mod reports;
@@ -39,9 +44,13 @@ mod schedule_row;
 mod schedule_write;
 mod schedules;
 mod server_clock;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server_schema;
 mod session;
 mod settle;
 mod statements;
+#[cfg(feature = "mysql")]
+mod steps;
 mod store;
 mod sums;
 mod sweep;
@@ -56,10 +65,14 @@ mod zeroless;
 pub(crate) use args::Args;
 pub(crate) use bell::Telling;
 pub(crate) use connection::{Connection, Driver, Held};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use dialect::lock_number;
 pub(crate) use dialect::{Dialect, Kind, Statement};
 pub(crate) use link::{Link, Role, Target};
 pub(crate) use row::{Row, integer, text};
 pub(crate) use server_clock::StoreClock;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use server_schema::{IfMissing, Schema};
 pub(crate) use statements::transactions;
 pub(crate) use store::Store;
 pub(crate) use wake::{Ear, Source, Wake, Watch};

@@ -6,10 +6,12 @@
 //! each commits before the next one begins.
 
 use super::args::Args;
-use super::dialect::Statement;
+use super::dialect::{Kind, Statement};
 use super::row;
 use super::session::Session;
 use super::statements::numbering as statements;
+#[cfg(feature = "mysql")]
+use super::steps;
 use super::store::{Store, read};
 use super::writer::Write;
 use crate::error::SharedError;
@@ -93,7 +95,13 @@ pub(super) async fn tidy(session: &mut Session<'_>) -> Result<(), sqlx::Error> {
     if session.sql.dialect.is_serial() {
         return Ok(());
     }
-    session.sql.execute(statements::ADD_SUMS, Args::new()).await?;
+    match session.sql.dialect.kind {
+        #[cfg(feature = "mysql")]
+        Kind::Mysql => steps::add_sums(session).await?,
+        _ => {
+            session.sql.execute(statements::ADD_SUMS, Args::new()).await?;
+        }
+    }
     if session.kept_events() > 0 {
         number(session, &EVENTS).await?;
     }

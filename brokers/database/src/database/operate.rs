@@ -83,6 +83,10 @@ impl Operate for DatabaseBroker {
             Target::Postgres(postgres) => {
                 read!(self.store, "check", |sql| postgres.check(sql, &self.store))?
             }
+            #[cfg(feature = "mysql")]
+            Target::Mysql(mysql) => {
+                read!(self.store, "check", |sql| mysql.check(sql, &self.store))?
+            }
         })
     }
 }

@@ -230,8 +230,9 @@ pub(super) async fn deleted(session: &mut Session<'_>, seqs: &[i64]) -> Result<(
     if seqs.is_empty() || !session.traces().await?.reports {
         return Ok(());
     }
-    let rows = session.sql.fetch_bulk(&sql::DELETE_REPORTS, seqs, push_seq, same).await?;
+    let rows = session.sql.fetch_bulk(&sql::WITH_REPORTS, seqs, push_seq, same).await?;
     let said = rows.iter().map(|row| row::integer(row, "seq")).collect::<Result<Vec<_>, _>>()?;
+    session.sql.execute_bulk(&sql::DELETE_REPORTS, &said, push_seq, same).await?;
     session.sql.execute_bulk(&sql::DELETE_LINES, &said, push_seq, same).await?;
     session.sql.execute_bulk(&sql::DELETE_CHUNKS, &said, push_seq, same).await?;
     Ok(())

@@ -18,7 +18,8 @@ pub(super) async fn wait_again(session: &mut Session<'_>, seqs: &[i64]) -> Resul
         return finish::make_ready(session, seqs).await;
     }
     revive(session, seqs).await?;
-    let rows = session.sql.fetch_bulk(&sql::BLOCK_AGAIN, seqs, push_seq, same).await?;
+    session.sql.execute_bulk(&sql::BLOCK_AGAIN, seqs, push_seq, same).await?;
+    let rows = session.sql.fetch_bulk(&sql::BLOCKED, seqs, push_seq, same).await?;
     let blocked =
         rows.iter().map(|row| row::integer(row, "seq")).collect::<Result<HashSet<_>, _>>()?;
     let ready: Vec<i64> = seqs.iter().copied().filter(|seq| !blocked.contains(seq)).collect();
@@ -62,7 +63,8 @@ async fn revive(session: &mut Session<'_>, seqs: &[i64]) -> Result<(), sqlx::Err
         }
         dependants::count(session, &counts).await?;
         let mended: Vec<i64> = mended.into_iter().collect();
-        for row in &session.sql.fetch_bulk(&sql::REVIVE, &mended, push_seq, same).await? {
+        session.sql.execute_bulk(&sql::REVIVE, &mended, push_seq, same).await?;
+        for row in &session.sql.fetch_bulk(&sql::IDS, &mended, push_seq, same).await? {
             session.happened(EventKind::Replayed, row::job_id(row, "id")?);
         }
         session.sql.execute_bulk(&statements::DELETE_OUTCOME, &mended, push_seq, same).await?;

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 #[cfg(feature = "postgres")]
 use sqlx::ValueRef as _;
+#[cfg(feature = "mysql")]
+use sqlx::mysql::MySqlRow;
 #[cfg(feature = "postgres")]
 use sqlx::postgres::{PgRow, PgValueFormat};
 #[cfg(feature = "sqlite")]
@@ -17,13 +19,15 @@ use taskcore::{Failure, FailureKind, JobError, JobId, Payload, Priority, QueueNa
 use crate::receipt::{HandOut, Lease};
 use taskcore::broker::millis::timestamp;
 
-/// A row of either database.
+/// A row of any of the databases.
 #[derive(Debug)]
 pub(crate) enum Row {
     #[cfg(feature = "sqlite")]
     Sqlite(SqliteRow),
     #[cfg(feature = "postgres")]
     Postgres(PgRow),
+    #[cfg(feature = "mysql")]
+    Mysql(MySqlRow),
 }
 
 #[cfg(feature = "sqlite")]
@@ -40,6 +44,13 @@ impl From<PgRow> for Row {
     }
 }
 
+#[cfg(feature = "mysql")]
+impl From<MySqlRow> for Row {
+    fn from(row: MySqlRow) -> Self {
+        Self::Mysql(row)
+    }
+}
+
 pub(crate) fn integer(row: &Row, column: &str) -> Result<i64, sqlx::Error> {
     optional_integer(row, column)?.ok_or_else(|| unexpected(column, "a null"))
 }
@@ -51,6 +62,8 @@ pub(crate) fn optional_integer(row: &Row, column: &str) -> Result<Option<i64>, s
         Row::Sqlite(row) => row.try_get_unchecked(column),
         #[cfg(feature = "postgres")]
         Row::Postgres(row) => postgres_integer(row, column),
+        #[cfg(feature = "mysql")]
+        Row::Mysql(row) => row.try_get_unchecked(column),
     }
 }
 
@@ -113,6 +126,8 @@ fn optional_bytes(row: &Row, column: &str) -> Result<Option<Vec<u8>>, sqlx::Erro
             let bytes = value.as_bytes().map_err(|_| unexpected(column, "no bytes"))?;
             Ok(Some(bytes.to_vec()))
         }
+        #[cfg(feature = "mysql")]
+        Row::Mysql(row) => row.try_get_unchecked(column),
     }
 }
 
@@ -130,6 +145,8 @@ pub(crate) fn optional_text(row: &Row, column: &str) -> Result<Option<String>, s
             Row::Sqlite(_) => text,
             #[cfg(feature = "postgres")]
             Row::Postgres(_) => super::zeroless::decoded(text),
+            #[cfg(feature = "mysql")]
+            Row::Mysql(_) => text,
         }
     };
     Ok(optional_bytes(row, column)?.map(text))
@@ -143,6 +160,8 @@ pub(crate) fn job_id(row: &Row, column: &str) -> Result<JobId, sqlx::Error> {
         Row::Postgres(row) => {
             row.try_get_raw(column)?.as_bytes().ok().and_then(|bytes| bytes.try_into().ok())
         }
+        #[cfg(feature = "mysql")]
+        Row::Mysql(row) => row.try_get_unchecked::<&[u8], _>(column)?.try_into().ok(),
     };
     id.map(JobId::from_bytes).ok_or_else(|| unexpected(column, "no id of 16 bytes"))
 }

@@ -23,7 +23,7 @@ impl StoreClock {
     }
 
     /// The server says that it is this time now; answers it as tests have moved it.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn adjust(&self, server_ms: i64) -> i64 {
         let ahead_ms = server_ms.saturating_sub(Clock::system().now_ms());
         self.ahead_ms.store(ahead_ms, Ordering::Relaxed);

@@ -112,8 +112,8 @@ impl<'c> Session<'c> {
     pub(super) async fn last_seq(&mut self) -> Result<i64, sqlx::Error> {
         if !self.sql.dialect.is_serial() {
             // A range for this batch alone, whoever else stores jobs now.
-            let row = self.sql.fetch_one(statements::NEXT_BATCH, Args::new()).await?;
-            return row::integer(&row, "seq");
+            let batch = self.sql.insert_numbered(statements::NEXT_BATCH, Args::new()).await?;
+            return Ok(batch * BATCH - 1);
         }
         if let Some(seq) = self.last_seq {
             return Ok(seq);
@@ -226,6 +226,9 @@ impl<'c> Session<'c> {
         Ok(())
     }
 }
+
+/// Numbers of jobs in one range.
+const BATCH: i64 = 1 << 20;
 
 /// How long a cancel is told: a worker that has not asked in this time learned of it at one of
 /// its heartbeats.

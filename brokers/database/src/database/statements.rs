@@ -49,9 +49,10 @@ pub(super) const ENQUEUE_SCHEDULED: Statement = Statement::new(
      WHERE seq BETWEEN ? AND ? AND due_at > ?",
 );
 
-/// The last number before a range of 1,048,576 that nobody else is given.
-pub(super) const NEXT_BATCH: Statement =
-    Statement::new("").on_postgres("SELECT nextval('hereafter_batch') * 1048576 - 1 AS seq");
+/// The number of a range of 1,048,576 that nobody else is given.
+pub(super) const NEXT_BATCH: Statement = Statement::nowhere()
+    .on_postgres("SELECT nextval('hereafter_batch') AS number")
+    .on_mysql("INSERT INTO hereafter_batch () VALUES ()");
 
 /// The same for a batch with inputs: what waits for them, or failed because of one, is neither.
 pub(super) const ENQUEUE_READY_UNBLOCKED: Statement = Statement::new(
@@ -109,6 +110,26 @@ pub(super) const PROMOTE: Statement = Statement::new(
      SELECT queue, rank, due_at, seq FROM gone",
 );
 
+/// The due rows that nobody else is taking; where they are taken in steps.
+#[cfg(feature = "mysql")]
+pub(super) const DUE: Statement = Statement::nowhere().on_mysql(
+    "SELECT due_at, seq FROM hereafter_scheduled
+     WHERE due_at <= ? ORDER BY due_at, seq LIMIT ? FOR UPDATE SKIP LOCKED",
+);
+
+#[cfg(feature = "mysql")]
+pub(super) static PROMOTE_THESE: Bulk = Bulk::nowhere("due_at int, seq int").on_mysql(
+    "INSERT INTO hereafter_ready (queue, rank, due_at, seq)
+     SELECT s.queue, s.rank, s.due_at, s.seq FROM input
+     THEN JOIN hereafter_scheduled AS s ON (s.due_at = input.due_at AND s.seq = input.seq)",
+);
+
+#[cfg(feature = "mysql")]
+pub(super) static UNSCHEDULE_THESE: Bulk = Bulk::nowhere("due_at int, seq int").on_mysql(
+    "DELETE hereafter_scheduled FROM input STRAIGHT_JOIN hereafter_scheduled
+     WHERE hereafter_scheduled.due_at = input.due_at AND hereafter_scheduled.seq = input.seq",
+);
+
 /// The last of so many rows.
 pub(super) const LAST_PROMOTED: Statement = Statement::new(
     "SELECT due_at, seq FROM hereafter_scheduled
@@ -130,11 +151,23 @@ pub(super) const HEAD: Statement = Statement::new(
      FROM hereafter_ready AS r THEN JOIN hereafter_job AS j ON (j.seq = r.seq)
      WHERE r.queue = ? AND NOT EXISTS (SELECT 1 FROM hereafter_paused AS p WHERE p.queue = ?)
      ORDER BY r.rank, r.due_at, r.seq LIMIT ?",
+)
+.on_mysql(
+    "SELECT r.rank, r.due_at, r.seq, j.id, j.task, j.envelope,
+         j.failures, j.losses, j.created_at,
+         CASE WHEN j.failures = 0 AND j.losses = 0 THEN j.expires_at END AS expires_at,
+         EXISTS (SELECT 1 FROM hereafter_unique) AS keys
+     FROM (SELECT t.rank, t.due_at, t.seq FROM hereafter_ready AS t
+           WHERE t.queue = ?
+             AND NOT EXISTS (SELECT 1 FROM hereafter_paused AS p WHERE p.queue = ?)
+           ORDER BY t.rank, t.due_at, t.seq LIMIT ? FOR UPDATE SKIP LOCKED) AS r
+     THEN JOIN hereafter_job AS j ON (j.seq = r.seq)
+     ORDER BY r.rank, r.due_at, r.seq",
 );
 
 /// Takes the head of a queue and leases it, in one statement: what others are taking is passed over.
 #[cfg(feature = "postgres")]
-pub(super) const CLAIM: Statement = Statement::new("").on_postgres(
+pub(super) const CLAIM: Statement = Statement::nowhere().on_postgres(
     "WITH head AS (
          DELETE FROM hereafter_ready WHERE ctid = ANY(ARRAY(
              SELECT ctid FROM hereafter_ready AS r WHERE r.queue = ?
@@ -164,6 +197,20 @@ pub(super) const TAKE: Statement = Statement::new(
     "DELETE FROM hereafter_ready WHERE queue = ? AND (rank, due_at, seq) <= (?, ?, ?)",
 );
 
+/// The same for rows that were read and are locked.
+#[cfg(feature = "mysql")]
+pub(super) static LEASE_THESE: Bulk = Bulk::nowhere("seq int").on_mysql(
+    "INSERT INTO hereafter_running (seq, token, lease_end, started_at, worker)
+     SELECT seq, ?, ?, ?, ? FROM input",
+);
+
+#[cfg(feature = "mysql")]
+pub(super) static TAKE_THESE: Bulk = Bulk::nowhere("rank int, due_at int, seq int").on_mysql(
+    "DELETE hereafter_ready FROM input STRAIGHT_JOIN hereafter_ready
+     WHERE hereafter_ready.queue = ? AND hereafter_ready.rank = input.rank
+       AND hereafter_ready.due_at = input.due_at AND hereafter_ready.seq = input.seq",
+);
+
 // ── leases ──
 
 pub(super) const BEGIN_JOB: Statement = Statement::new(
@@ -180,13 +227,8 @@ pub(super) static EXTEND: Bulk = Bulk::new(
 /// The fence: which of these leases are current and have not ended.
 pub(super) static HELD: Bulk = Bulk::new(
     "seq int, token int",
-    "SELECT r.seq, r.token FROM input THEN JOIN hereafter_running AS r ON (r.seq = input.seq
-     AND r.token = input.token) WHERE r.lease_end > ?",
-)
-.on_postgres(
-    "SELECT r.seq, r.token
-     FROM input JOIN LATERAL (SELECT * FROM hereafter_running AS r
-         WHERE r.seq = input.seq AND r.token = input.token FOR UPDATE) AS r ON true
+    "SELECT r.seq, r.token FROM input
+     THEN JOIN LOCKED hereafter_running AS r ON (r.seq = input.seq AND r.token = input.token)
      WHERE r.lease_end > ?",
 );
 
@@ -199,10 +241,9 @@ pub(super) static SEEN_HELD: Bulk = Bulk::new(
 );
 
 /// The same for those that nobody else has locked; only where others may.
-pub(super) static HELD_FREE: Bulk = Bulk::new("seq int, token int", "").on_postgres(
-    "SELECT r.seq, r.token
-     FROM input JOIN LATERAL (SELECT * FROM hereafter_running AS r
-         WHERE r.seq = input.seq AND r.token = input.token FOR UPDATE SKIP LOCKED) AS r ON true
+pub(super) static HELD_FREE: Bulk = Bulk::nowhere("seq int, token int").on_servers(
+    "SELECT r.seq, r.token FROM input
+     THEN JOIN FREE hereafter_running AS r ON (r.seq = input.seq AND r.token = input.token)
      WHERE r.lease_end > ?",
 );
 
@@ -216,17 +257,8 @@ pub(super) static COUNT_HELD: Bulk = Bulk::new(
          EXISTS (SELECT 1 FROM hereafter_unique) AS keys,
          EXISTS (SELECT 1 FROM hereafter_attempt) AS attempts,
          EXISTS (SELECT 1 FROM hereafter_report) AS reports
-     FROM input THEN JOIN hereafter_running AS r ON (r.seq = input.seq
-     AND r.token = input.token) WHERE r.lease_end > ?",
-)
-.on_postgres(
-    "SELECT count(*) AS held, EXISTS (SELECT 1 FROM hereafter_input)
-         OR EXISTS (SELECT 1 FROM hereafter_blocked) AS edges,
-         EXISTS (SELECT 1 FROM hereafter_unique) AS keys,
-         EXISTS (SELECT 1 FROM hereafter_attempt) AS attempts,
-         EXISTS (SELECT 1 FROM hereafter_report) AS reports
-     FROM input JOIN LATERAL (SELECT * FROM hereafter_running AS r
-         WHERE r.seq = input.seq AND r.token = input.token FOR UPDATE) AS r ON true
+     FROM input
+     THEN JOIN LOCKED hereafter_running AS r ON (r.seq = input.seq AND r.token = input.token)
      WHERE r.lease_end > ?",
 );
 
@@ -346,6 +378,11 @@ pub(super) static UNREADY: Bulk = Bulk::new(
          JOIN LATERAL (SELECT ctid FROM hereafter_ready AS t
              WHERE t.queue = j.queue AND t.rank = -j.priority
                AND t.due_at = j.due_at AND t.seq = j.seq FOR UPDATE) AS t ON true))",
+)
+.on_mysql(
+    "DELETE t FROM input THEN JOIN hereafter_job AS j ON (j.seq = input.seq)
+     THEN JOIN hereafter_ready AS t ON (t.queue = j.queue AND t.rank = -j.priority
+     AND t.due_at = j.due_at AND t.seq = j.seq)",
 );
 
 pub(super) static UNSCHEDULE: Bulk = Bulk::new(
@@ -358,6 +395,10 @@ pub(super) static UNSCHEDULE: Bulk = Bulk::new(
          SELECT t.ctid FROM input THEN JOIN hereafter_job AS j ON (j.seq = input.seq)
          JOIN LATERAL (SELECT ctid FROM hereafter_scheduled AS t
              WHERE t.due_at = j.due_at AND t.seq = j.seq FOR UPDATE) AS t ON true))",
+)
+.on_mysql(
+    "DELETE t FROM input THEN JOIN hereafter_job AS j ON (j.seq = input.seq)
+     THEN JOIN hereafter_scheduled AS t ON (t.due_at = j.due_at AND t.seq = j.seq)",
 );
 
 // ── operating ──
@@ -387,10 +428,10 @@ pub(super) const RESUME: Statement = Statement::new("DELETE FROM hereafter_pause
 pub(super) const PAUSED: Statement = Statement::new("SELECT queue FROM hereafter_paused");
 
 /// All later numbers are greater.
-pub(super) const MAX_SEQ: Statement =
-    Statement::new("SELECT coalesce(max(seq), 0) AS seq FROM hereafter_job").on_postgres(
-        "SELECT coalesce((SELECT seq FROM hereafter_job ORDER BY seq DESC LIMIT 1), 0) AS seq",
-    );
+pub(super) const MAX_SEQ: Statement = Statement::new(
+    "SELECT coalesce(max(seq), 0) AS seq FROM hereafter_job",
+)
+.on_servers("SELECT coalesce((SELECT seq FROM hereafter_job ORDER BY seq DESC LIMIT 1), 0) AS seq");
 
 // ── counting ──
 
@@ -406,8 +447,8 @@ pub(super) const COUNT_READY_OF: Statement = Statement::new(
 
 /// A scheduled job that is due counts as ready, whether or not it was promoted yet.
 pub(super) const COUNT_SCHEDULED: Statement = Statement::new(
-    "SELECT queue, count(*) FILTER (WHERE due_at > ?) AS later,
-         count(*) FILTER (WHERE due_at <= ?) AS due, min(due_at) AS oldest
+    "SELECT queue, count(CASE WHEN due_at > ? THEN 1 END) AS later,
+         count(CASE WHEN due_at <= ? THEN 1 END) AS due, min(due_at) AS oldest
      FROM hereafter_scheduled GROUP BY queue",
 );
 
@@ -449,7 +490,7 @@ pub(super) const FINISHED_LAST: Statement = Statement::new(
     "SELECT coalesce(max(seq), 0) AS position
      FROM sqlite_sequence WHERE name = 'hereafter_finished'",
 )
-.on_postgres("SELECT coalesce(max(position), 0) AS position FROM hereafter_finished");
+.on_servers("SELECT coalesce(max(position), 0) AS position FROM hereafter_finished");
 
 pub(super) const CANCELLED_AFTER: Statement = Statement::new(
     "SELECT position, jobs FROM hereafter_cancelled WHERE position > ? ORDER BY position LIMIT ?",
@@ -459,4 +500,4 @@ pub(super) const CANCELLED_LAST: Statement = Statement::new(
     "SELECT coalesce(max(seq), 0) AS position
      FROM sqlite_sequence WHERE name = 'hereafter_cancelled'",
 )
-.on_postgres("SELECT coalesce(max(position), 0) AS position FROM hereafter_cancelled");
+.on_servers("SELECT coalesce(max(position), 0) AS position FROM hereafter_cancelled");

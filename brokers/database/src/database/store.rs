@@ -112,6 +112,9 @@ fn setup(link: &Arc<Link>, watch: &Share) -> Setup {
         // There, each transaction says so itself.
         #[cfg(feature = "postgres")]
         Target::Postgres(postgres) => (postgres.telling(), true),
+        // There, the server says so, for all of them.
+        #[cfg(feature = "mysql")]
+        Target::Mysql(_) => (None, true),
     };
     Setup { link: link.clone(), bell: Bell::new(watch.wake.clone(), telling), syncs }
 }

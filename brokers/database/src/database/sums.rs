@@ -121,8 +121,7 @@ impl Session<'_> {
         if let Some(number) = self.sums.numbers.get(name) {
             return Ok(*number);
         }
-        let row = self.sql.fetch_one(sql::TASK_NUMBER, Args::new().with(name)).await?;
-        let number = row::integer(&row, "number")?;
+        let number = self.sql.insert_numbered(sql::TASK_NUMBER, Args::new().with(name)).await?;
         let numbers = &mut self.sums.numbers;
         if numbers.len() == MAX_NUMBERS {
             numbers.clear();

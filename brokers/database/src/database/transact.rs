@@ -8,7 +8,7 @@ use super::args::Args;
 use super::bell::Bell;
 use super::dialect::{Kind, Statement};
 use super::link::{Link, Role};
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 use super::row;
 use super::session::Session;
 use super::statements::transactions as statements;
@@ -98,7 +98,7 @@ impl Transactor {
                 return group.into_iter().for_each(|operation| operation.answer(Ok(())));
             }
             Err(Failed::All(error)) => error,
-            Err(Failed::Some(error)) if group.len() == 1 => error,
+            Err(Failed::Some(error) | Failed::Collided(error)) if group.len() == 1 => error,
             Err(_) => {
                 // One that cannot succeed, such as a batch that fills the disk, does not take
                 // its neighbours with it.
@@ -120,7 +120,7 @@ impl Transactor {
         for _ in 0..COLLISIONS {
             match self.transact_in_time(group, is_alone).await {
                 Err(Failed::NeedsAll) => is_alone = true,
-                Err(Failed::Collided) => {
+                Err(Failed::Collided(_)) => {
                     tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
                     pause *= 2;
                 }
@@ -223,8 +223,8 @@ impl Transactor {
         match self.setup.link.kind() {
             #[cfg(feature = "sqlite")]
             Kind::Sqlite => self.begin_on_file(session, terms).await,
-            #[cfg(feature = "postgres")]
-            Kind::Postgres => {
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            _ => {
                 let Terms { is_durable, is_alone } = terms;
                 let begin =
                     if is_durable { statements::BEGIN_DURABLE } else { statements::BEGIN_FAST };
@@ -295,7 +295,7 @@ impl Transactor {
         let failed = if session.must_be_alone {
             Failed::NeedsAll
         } else if is_transient(&error) {
-            Failed::Collided
+            Failed::Collided(self.error(name, error).into())
         } else if is_busy(&error) {
             Failed::Some(Error::busy(&self.setup.link, PATIENCE.as_secs()).into())
         } else {
@@ -308,8 +308,8 @@ impl Transactor {
             // connection is used again only if it says that it is outside of a transaction.
             #[cfg(feature = "sqlite")]
             Kind::Sqlite => session.sql.script(statements::PROBE).await.is_ok(),
-            #[cfg(feature = "postgres")]
-            Kind::Postgres => rolled_back.is_ok(),
+            #[cfg(any(feature = "postgres", feature = "mysql"))]
+            _ => rolled_back.is_ok(),
         };
         self.session = is_clean.then_some(session);
         failed
@@ -347,5 +347,5 @@ enum Failed {
     /// It has to run without others beside it.
     NeedsAll,
     /// The server ended it because of another one.
-    Collided,
+    Collided(SharedError),
 }

@@ -59,7 +59,8 @@ pub(super) async fn expire(session: &mut Session<'_>, budget: i64) -> Result<u64
         finish::finish(session, &jobs.seqs, &jobs.ids, Ending::Expired).await?;
         dependants::ended(session, &jobs.seqs, JobState::Expired).await?;
     }
-    let args = Args::new().with(row::integer(last, "expires_at")?).with(row::integer(last, "seq")?);
+    let (expires_at, seq) = (row::integer(last, "expires_at")?, row::integer(last, "seq")?);
+    let args = Args::new().with(expires_at).with(expires_at).with(seq);
     session.sql.execute(statements::EXPIRY_SEEN, args).await?;
     Ok(jobs.seqs.len() as u64)
 }

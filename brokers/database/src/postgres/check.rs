@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use taskcore::broker::millis::timestamp;
 use taskcore::broker::{Finding, FindingLevel};
 
 use super::link::PostgresLink;
-use super::{migrate, statements};
+use super::statements::{self, SCHEMA};
+use crate::database::findings::{self, finding};
 use crate::database::{Args, Connection, Source, Store, integer, text};
 
 impl PostgresLink {
@@ -15,19 +15,18 @@ impl PostgresLink {
         sql: &mut Connection<'_>,
         store: &Store,
     ) -> Result<Vec<Finding>, sqlx::Error> {
+        let now_ms = store.link.clock.now_ms();
         let mut findings = server(sql).await?;
-        findings.push(schema(sql).await?);
+        let version = SCHEMA.version(sql).await?;
+        findings.push(findings::schema(version, SCHEMA.supported()));
         listening(store).await;
         findings.push(wakeups(store));
         findings.push(oldest_transaction(sql, LONG_TRANSACTION_S).await?);
         findings.push(dead_rows(sql, MANY_ROWS).await?);
-        findings.push(oldest(sql, store.link.clock.now_ms()).await?);
+        findings.push(findings::oldest_ready(sql, statements::OLDEST_READY, now_ms).await?);
         Ok(findings)
     }
 }
-
-/// A job that waits longer than this for a worker is worth a warning.
-const LONG_WAIT_MS: i64 = 15 * 60 * 1000;
 
 /// A transaction that is open for longer is worth a warning; the finding's text says so too.
 const LONG_TRANSACTION_S: i64 = 60;
@@ -60,20 +59,6 @@ async fn server(sql: &mut Connection<'_>) -> Result<Vec<Finding>, sqlx::Error> {
     Ok(vec![finding(FindingLevel::Ok, "PostgreSQL", version), role, durability])
 }
 
-async fn schema(sql: &mut Connection<'_>) -> Result<Finding, sqlx::Error> {
-    let found = migrate::version(sql).await?;
-    let supported = migrate::SUPPORTED;
-    Ok(if found == supported {
-        finding(FindingLevel::Ok, "schema", format!("version {found}"))
-    } else {
-        let detail = format!(
-            "version {found}, and this program was started with version {supported}: restart it, \
-             or upgrade it"
-        );
-        finding(FindingLevel::Error, "schema", detail)
-    })
-}
-
 /// A store that was just opened sets up its `LISTEN` still.
 async fn listening(store: &Store) {
     let mut tries = 0;
@@ -87,20 +72,15 @@ async fn listening(store: &Store) {
 }
 
 fn wakeups(store: &Store) -> Finding {
-    let subject = "wake-ups";
-    match &store.watch.source {
-        Source::Polling(reason) => {
-            let detail = format!(
-                "polling up to 250 ms apart, because {reason}: jobs of other processes start later"
-            );
-            finding(FindingLevel::Warning, subject, detail)
-        }
-        _ if store.watch.wake.is_deaf() => {
-            let detail = "`LISTEN` is being set up, or does not succeed: polling until it does";
-            finding(FindingLevel::Warning, subject, detail.to_owned())
-        }
-        _ => finding(FindingLevel::Ok, subject, "by `LISTEN`".to_owned()),
+    if let Some(finding) = findings::polling(&store.watch) {
+        return finding;
     }
+    let subject = "wake-ups";
+    if store.watch.wake.is_deaf() {
+        let detail = "`LISTEN` is being set up, or does not succeed: polling until it does";
+        return finding(FindingLevel::Warning, subject, detail.to_owned());
+    }
+    finding(FindingLevel::Ok, subject, "by `LISTEN`".to_owned())
 }
 
 async fn oldest_transaction(
@@ -136,28 +116,6 @@ async fn dead_rows(sql: &mut Connection<'_>, many: i64) -> Result<Finding, sqlx:
         integer(row, "live")?,
     );
     Ok(finding(FindingLevel::Warning, subject, detail))
-}
-
-async fn oldest(sql: &mut Connection<'_>, now_ms: i64) -> Result<Finding, sqlx::Error> {
-    let subject = "oldest ready job";
-    let rows = sql.all(statements::OLDEST_READY).await?;
-    let Some(row) = rows.first() else {
-        return Ok(finding(FindingLevel::Ok, subject, "none".to_owned()));
-    };
-    let due_at = integer(row, "due_at")?;
-    let (queue, since) = (text(row, "queue")?, timestamp(due_at));
-    Ok(if now_ms - due_at < LONG_WAIT_MS {
-        finding(FindingLevel::Ok, subject, format!("in queue `{queue}`, since {since}"))
-    } else {
-        let detail = format!(
-            "in queue `{queue}`, since {since}: is a worker running for it, and is it paused?"
-        );
-        finding(FindingLevel::Warning, subject, detail)
-    })
-}
-
-fn finding(level: FindingLevel, subject: &str, detail: String) -> Finding {
-    Finding { level, subject: subject.to_owned(), detail }
 }
 
 #[cfg(test)]

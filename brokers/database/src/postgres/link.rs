@@ -7,10 +7,12 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use taskcore::broker::{ConnectError, Migration};
 
-use super::options::{IfMissing, PostgresOptions, Wakeups};
-use super::{listen, migrate};
+use super::listen;
+use super::options::{PostgresOptions, Wakeups};
+use super::statements::SCHEMA;
 use crate::database::{
-    Dialect, Driver, Held, Kind, Link, Role, Source, Store, StoreClock, Target, Telling, Watch,
+    Dialect, Driver, Held, IfMissing, Kind, Link, Role, Source, Store, StoreClock, Target, Telling,
+    Watch, lock_number,
 };
 
 /// Where a store is.
@@ -58,7 +60,7 @@ pub(crate) async fn open(options: PostgresOptions) -> Result<Store, ConnectError
     let link = Arc::new(link(options));
     let Target::Postgres(postgres) = &link.target else { unreachable!("it was just made so") };
     let mut first = link.open(Role::First).await.map_err(|error| link.connect_error(error))?;
-    migrate::migrate(&mut first, &link, postgres.if_missing).await?;
+    SCHEMA.migrate(&mut first, &link, postgres.if_missing).await?;
     // It has done what it was for, whatever becomes of it.
     let _ = first.close().await;
     let watch = match wakeups {
@@ -79,7 +81,7 @@ pub(crate) async fn pending(options: PostgresOptions) -> Result<Vec<Migration>, 
     let link = link(options);
     let failed = |error| link.connect_error(error);
     let mut sql = link.open(Role::First).await.map_err(failed)?;
-    let pending = migrate::pending(&mut sql, &link).await.map_err(failed)?;
+    let pending = SCHEMA.pending(&mut sql, &link).await.map_err(failed)?;
     // It has done what it was for, whatever becomes of it.
     let _ = sql.close().await;
     Ok(pending)
@@ -108,24 +110,12 @@ fn link(options: PostgresOptions) -> Link {
 }
 
 fn dialect(options: &PostgresOptions) -> Arc<Dialect> {
-    let (prefix, lock) = (format!("\"{}\".", options.schema), lock(&options.schema));
+    let (prefix, lock) = (format!("\"{}\".", options.schema), lock_number(&[&options.schema]));
     if !options.is_pooled {
         return Dialect::new(Kind::Postgres, prefix, lock);
     }
     let set = |(name, value)| format!("SET LOCAL {name} = '{value}'; ");
     Dialect::pooled(Kind::Postgres, prefix, lock, SETTINGS.map(set).concat())
-}
-
-/// The number of the lock of a store: every program that knows its schema finds the same one. The
-/// next numbers are for other locks of it. This is FNV-1a,
-/// <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>.
-fn lock(schema: &str) -> i64 {
-    let name = ["hereafter:", schema].concat();
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    // A positive number with room above it.
-    (hash & 0x7fff_ffff_ffff_ff00).cast_signed()
 }
 
 /// Of our own sessions. Every statement says in which order it reads its tables and by which keys;

@@ -38,7 +38,6 @@
 mod check;
 mod link;
 mod listen;
-mod migrate;
 mod options;
 mod remedy;
 mod statements;

@@ -9,6 +9,7 @@ use taskcore::broker::ConnectError;
 use url::Url;
 
 use crate::DatabaseOptions;
+use crate::database::IfMissing;
 
 /// Where the store is and how it is kept.
 ///
@@ -38,13 +39,6 @@ pub struct PostgresOptions {
 pub(super) enum Wakeups {
     Listen,
     Poll,
-}
-
-/// What to do where there are no tables of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IfMissing {
-    Create,
-    Refuse,
 }
 
 impl PostgresOptions {

@@ -1,22 +1,23 @@
 //! Statements about the schema and the server.
 
-use crate::database::Statement;
+use crate::database::transactions::{COMMIT, ROLLBACK};
+use crate::database::{Schema, Statement};
 
 /// So that of many programs that start together one migrates and the others wait.
-pub(super) const BEGIN: Statement = Statement::new("BEGIN; SELECT pg_advisory_xact_lock({lock})");
+const BEGIN: Statement = Statement::new("BEGIN; SELECT pg_advisory_xact_lock({lock})");
 
 /// Whether there are tables of ours.
-pub(super) const HAS_SCHEMA: Statement =
+const HAS_SCHEMA: Statement =
     // `to_regclass` remembers what it did not find, through a wait for a lock.
     Statement::new(
         "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_tables
              WHERE schemaname = trim('\"' FROM '{schema}') AND tablename = 'schema') AS has_schema",
     );
 
-pub(super) const VERSION: Statement =
+const VERSION: Statement =
     Statement::new("SELECT coalesce(max(version), 0) AS version FROM hereafter_schema");
 
-pub(super) const CREATE: Statement = Statement::new(
+const CREATE: Statement = Statement::new(
     "CREATE SCHEMA IF NOT EXISTS {schema};
      CREATE TABLE hereafter_schema (
          version    bigint NOT NULL PRIMARY KEY,
@@ -24,14 +25,21 @@ pub(super) const CREATE: Statement = Statement::new(
      )",
 );
 
-pub(super) const APPLIED: Statement = Statement::new(
+const APPLIED: Statement = Statement::new(
     "INSERT INTO hereafter_schema (version) SELECT max(version) + 1 FROM
          (SELECT version FROM hereafter_schema UNION ALL SELECT 0) AS known",
 );
 
-/// The migrations, in order; a released one is never changed.
-pub(super) const MIGRATIONS: [Statement; 1] =
-    [Statement::new(include_str!("../../migrations/postgres/0001_jobs.sql"))];
+pub(super) static SCHEMA: Schema = Schema {
+    begin: BEGIN,
+    commit: COMMIT,
+    roll_back: ROLLBACK,
+    has_schema: HAS_SCHEMA,
+    version: VERSION,
+    create: CREATE,
+    applied: APPLIED,
+    migrations: &[Statement::new(include_str!("../../migrations/postgres/0001_jobs.sql"))],
+};
 
 // ── looking over ──
 

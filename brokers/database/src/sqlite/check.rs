@@ -5,8 +5,8 @@ use taskcore::broker::{Finding, FindingLevel};
 use super::link::SqliteLink;
 use super::migrate;
 use super::statements;
+use crate::database::findings::{self, finding};
 use crate::database::{Connection, Row, Source, Store, integer, text};
-use taskcore::broker::millis::timestamp;
 
 impl SqliteLink {
     pub(crate) async fn check(
@@ -23,10 +23,11 @@ async fn check(
     store: &Store,
     is_file: bool,
 ) -> Result<Vec<Finding>, sqlx::Error> {
+    let now_ms = store.link.clock.now_ms();
     let pages = Pages::of(&sql.one(statements::PAGES).await?)?;
     let mut findings = vec![
         version(sql).await?,
-        schema(sql).await?,
+        findings::schema(migrate::version(sql).await?, migrate::SUPPORTED),
         journal(sql, is_file).await?,
         synchronous(sql, is_file).await?,
         wakeups(store),
@@ -34,15 +35,12 @@ async fn check(
     ];
     findings.extend(integrity(sql, &pages).await?);
     findings.extend(left_over(sql, &pages).await?);
-    findings.push(oldest(sql, store.link.clock.now_ms()).await?);
+    findings.push(findings::oldest_ready(sql, statements::OLDEST_READY, now_ms).await?);
     Ok(findings)
 }
 
 /// Checking more takes longer than a person waits: about a second per GiB, from a fast disk.
 const CHECKED_BYTES: i64 = 1 << 30;
-
-/// A job that waits longer than this for a worker is worth a warning.
-const LONG_WAIT_MS: i64 = 15 * 60 * 1000;
 
 struct Pages {
     count: i64,
@@ -77,20 +75,6 @@ impl Pages {
 async fn version(sql: &mut Connection<'_>) -> Result<Finding, sqlx::Error> {
     let row = sql.one(statements::SQLITE_VERSION).await?;
     Ok(finding(FindingLevel::Ok, "SQLite", format!("version {}", text(&row, "version")?)))
-}
-
-async fn schema(sql: &mut Connection<'_>) -> Result<Finding, sqlx::Error> {
-    let found = migrate::version(sql).await?;
-    let supported = migrate::SUPPORTED;
-    Ok(if found == supported {
-        finding(FindingLevel::Ok, "schema", format!("version {found}"))
-    } else {
-        let detail = format!(
-            "version {found}, and this program was started with version {supported}: restart it, \
-             or upgrade it"
-        );
-        finding(FindingLevel::Error, "schema", detail)
-    })
 }
 
 async fn journal(sql: &mut Connection<'_>, is_file: bool) -> Result<Finding, sqlx::Error> {
@@ -130,18 +114,13 @@ async fn synchronous(sql: &mut Connection<'_>, is_file: bool) -> Result<Finding,
 }
 
 fn wakeups(store: &Store) -> Finding {
+    if let Some(finding) = findings::polling(&store.watch) {
+        return finding;
+    }
     let subject = "wake-ups";
     match &store.watch.source {
         Source::Alone => finding(FindingLevel::Ok, subject, "within this process".to_owned()),
-        Source::Listening => {
-            finding(FindingLevel::Ok, subject, "the log file is watched".to_owned())
-        }
-        Source::Polling(reason) => {
-            let detail = format!(
-                "polling up to 250 ms apart, because {reason}: jobs of other processes start later"
-            );
-            finding(FindingLevel::Warning, subject, detail)
-        }
+        _ => finding(FindingLevel::Ok, subject, "the log file is watched".to_owned()),
     }
 }
 
@@ -180,27 +159,4 @@ async fn left_over(
          jobs: they take up space and do no harm"
     );
     Ok((count > 0).then(|| finding(FindingLevel::Warning, "left-over rows", detail)))
-}
-
-async fn oldest(sql: &mut Connection<'_>, now_ms: i64) -> Result<Finding, sqlx::Error> {
-    let subject = "oldest ready job";
-    let rows = sql.all(statements::OLDEST_READY).await?;
-    let Some(row) = rows.first() else {
-        return Ok(finding(FindingLevel::Ok, subject, "none".to_owned()));
-    };
-    let due_at = integer(row, "due_at")?;
-    let queue = text(row, "queue")?;
-    let since = timestamp(due_at);
-    Ok(if now_ms - due_at < LONG_WAIT_MS {
-        finding(FindingLevel::Ok, subject, format!("in queue `{queue}`, since {since}"))
-    } else {
-        let detail = format!(
-            "in queue `{queue}`, since {since}: is a worker running for it, and is it paused?"
-        );
-        finding(FindingLevel::Warning, subject, detail)
-    })
-}
-
-fn finding(level: FindingLevel, subject: &str, detail: String) -> Finding {
-    Finding { level, subject: subject.to_owned(), detail }
 }

@@ -10,6 +10,7 @@ use taskcore::broker::ConnectError;
 use url::form_urlencoded;
 
 use crate::DatabaseOptions;
+use crate::database::prefix;
 
 /// Where the store is and how it is kept.
 ///
@@ -88,7 +89,7 @@ impl SqliteOptions {
             wakeups: Wakeups::Watch,
             max_size: None,
             events: EVENTS,
-            prefix: PREFIX.to_owned(),
+            prefix: prefix::DEFAULT.to_owned(),
             if_missing: IfMissing::Create,
             clock: Clock::system(),
         }
@@ -196,15 +197,7 @@ impl SqliteOptions {
     }
 
     fn try_prefix(self, prefix: &str) -> Result<Self, String> {
-        let is_name = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            && !prefix.starts_with(|first: char| first.is_ascii_digit());
-        if prefix.is_empty() || prefix.len() > MAX_PREFIX || !is_name {
-            return Err(format!(
-                "`prefix` is 1 to {MAX_PREFIX} letters, digits and `_`, the first no digit, not \
-                 `{prefix}`"
-            ));
-        }
-        Ok(Self { prefix: prefix.to_owned(), ..self })
+        Ok(Self { prefix: prefix::checked(prefix)?, ..self })
     }
 
     /// The clock that decides due times and the ends of leases. All processes on one file
@@ -221,10 +214,6 @@ impl From<SqliteOptions> for DatabaseOptions {
         Self::Sqlite(options)
     }
 }
-
-const PREFIX: &str = "hereafter_";
-
-const MAX_PREFIX: usize = 40;
 
 /// Some minutes of a busy store, in 2 MiB.
 const EVENTS: u32 = 100_000;

@@ -9,6 +9,10 @@ use crate::database::dialect::Statement;
 pub(in crate::database) const TASK_NUMBER: Statement = Statement::new(
     "INSERT INTO hereafter_task (name) VALUES (?)
      ON CONFLICT (name) DO UPDATE SET stored = hereafter_task.stored RETURNING number",
+)
+.on_mysql(
+    "INSERT INTO hereafter_task (name) VALUES (?)
+     ON DUPLICATE KEY UPDATE number = LAST_INSERT_ID(hereafter_task.number)",
 );
 
 pub(in crate::database) static ADD_UP: Bulk = Bulk::new(
@@ -24,7 +28,7 @@ pub(in crate::database) static ADD_UP: Bulk = Bulk::new(
          longest_wait_ms = greatest(t.longest_wait_ms, input.longest_wait_ms)
      FROM input WHERE t.number = input.number",
 )
-.on_postgres(
+.on_servers(
     "INSERT INTO hereafter_sum (task, stored, done, failed, cancelled, expired, retried, lost,
          runs, run_ms, longest_run_ms, wait_ms, longest_wait_ms)
      SELECT t.name, input.stored, input.done, input.failed, input.cancelled, input.expired,
@@ -34,8 +38,8 @@ pub(in crate::database) static ADD_UP: Bulk = Bulk::new(
 );
 
 /// Only where sums are added up later.
-pub(in crate::database) static ADD_STORED: Bulk = Bulk::new("task text, stored int", "")
-    .on_postgres("INSERT INTO hereafter_sum (task, stored) SELECT task, stored FROM input");
+pub(in crate::database) static ADD_STORED: Bulk = Bulk::nowhere("task text, stored int")
+    .on_servers("INSERT INTO hereafter_sum (task, stored) SELECT task, stored FROM input");
 
 /// How many of these jobs are of which task.
 pub(in crate::database) static TASKS_OF: Bulk = Bulk::new(
@@ -46,8 +50,9 @@ pub(in crate::database) static TASKS_OF: Bulk = Bulk::new(
 
 /// All of them, by name; telling them is what it is for.
 pub(in crate::database) const TASKS: Statement =
-    Statement::new("SELECT * FROM hereafter_task ORDER BY name").on_postgres(
-        "SELECT name, sum(stored)::bigint AS stored, sum(done)::bigint AS done,
+    Statement::new("SELECT * FROM hereafter_task ORDER BY name")
+        .on_postgres(
+            "SELECT name, sum(stored)::bigint AS stored, sum(done)::bigint AS done,
          sum(failed)::bigint AS failed, sum(cancelled)::bigint AS cancelled,
          sum(expired)::bigint AS expired, sum(retried)::bigint AS retried,
          sum(lost)::bigint AS lost, sum(runs)::bigint AS runs, sum(run_ms)::bigint AS run_ms,
@@ -59,7 +64,21 @@ pub(in crate::database) const TASKS: Statement =
            SELECT task, stored, done, failed, cancelled, expired, retried, lost, runs, run_ms,
                longest_run_ms, wait_ms, longest_wait_ms FROM hereafter_sum) AS t
      GROUP BY name ORDER BY name",
-    );
+        )
+        .on_mysql(
+            "SELECT name, CAST(sum(stored) AS SIGNED) AS stored, CAST(sum(done) AS SIGNED) AS done,
+         CAST(sum(failed) AS SIGNED) AS failed, CAST(sum(cancelled) AS SIGNED) AS cancelled,
+         CAST(sum(expired) AS SIGNED) AS expired, CAST(sum(retried) AS SIGNED) AS retried,
+         CAST(sum(lost) AS SIGNED) AS lost, CAST(sum(runs) AS SIGNED) AS runs,
+         CAST(sum(run_ms) AS SIGNED) AS run_ms, max(longest_run_ms) AS longest_run_ms,
+         CAST(sum(wait_ms) AS SIGNED) AS wait_ms, max(longest_wait_ms) AS longest_wait_ms
+     FROM (SELECT name, stored, done, failed, cancelled, expired, retried, lost, runs, run_ms,
+               longest_run_ms, wait_ms, longest_wait_ms FROM hereafter_task
+           UNION ALL
+           SELECT task, stored, done, failed, cancelled, expired, retried, lost, runs, run_ms,
+               longest_run_ms, wait_ms, longest_wait_ms FROM hereafter_sum) AS t
+     GROUP BY name ORDER BY name",
+        );
 
 // ── events ──
 
@@ -67,7 +86,7 @@ pub(in crate::database) const NOTE_EVENTS: Statement = Statement::new(
     "INSERT INTO hereafter_event (last, at, events)
      VALUES ((SELECT coalesce(max(last), 0) FROM hereafter_event) + ?, ?, ?) RETURNING last",
 )
-.on_postgres("INSERT INTO hereafter_event (count, at, events) VALUES (?, ?, ?) RETURNING last");
+.on_servers("INSERT INTO hereafter_event (count, at, events) VALUES (?, ?, ?)");
 
 pub(in crate::database) const TRIM_EVENTS: Statement =
     Statement::new("DELETE FROM hereafter_event WHERE last <= ?");
@@ -98,7 +117,15 @@ pub(in crate::database) static END_ATTEMPT: Bulk = Bulk::new(
          j.failures + 1, r.worker, r.started_at, least(?, r.lease_end), input.ended_as,
      input.failure
      FROM input THEN JOIN hereafter_running AS r ON (r.seq = input.seq)
-     THEN JOIN hereafter_job AS j ON (j.seq = r.seq) RETURNING seq, number",
+     THEN JOIN hereafter_job AS j ON (j.seq = r.seq)",
+);
+
+/// The numbers of the latest deliveries that have ended.
+pub(in crate::database) static LAST_ATTEMPT: Bulk = Bulk::new(
+    "seq int",
+    "SELECT input.seq, (SELECT max(a.number) FROM hereafter_attempt AS a
+                        WHERE a.seq = input.seq) AS number
+     FROM input WHERE input.seq IS NOT NULL",
 );
 
 pub(in crate::database) static DROP_ATTEMPT: Bulk = Bulk::new(
@@ -109,6 +136,10 @@ pub(in crate::database) static DROP_ATTEMPT: Bulk = Bulk::new(
     "DELETE FROM hereafter_attempt WHERE ctid = ANY(ARRAY(
          SELECT a.place FROM input JOIN LATERAL (SELECT ctid AS place FROM hereafter_attempt AS a
              WHERE a.seq = input.seq AND a.number = input.number OFFSET 0) AS a ON true))",
+)
+.on_mysql(
+    "DELETE a FROM input
+     THEN JOIN hereafter_attempt AS a ON (a.seq = input.seq AND a.number = input.number)",
 );
 
 pub(in crate::database) static DELETE_ATTEMPTS: Bulk =

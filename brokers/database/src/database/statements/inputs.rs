@@ -41,13 +41,13 @@ pub(in crate::database) static UNKNOWN: Bulk = Bulk::new(
 /// Blocks the new jobs of which an input has not ended, or ended without a result.
 pub(in crate::database) const BLOCK: Statement = Statement::new(
     "INSERT INTO hereafter_blocked (seq, queue, due_at, open, broken)
-     SELECT j.seq, j.queue, j.due_at, count(*) FILTER (WHERE o.seq IS NULL),
-         count(*) FILTER (WHERE o.state <> 'done' AND e.tolerant = 0)
+     SELECT j.seq, j.queue, j.due_at, count(CASE WHEN o.seq IS NULL THEN 1 END),
+         count(CASE WHEN o.state <> 'done' AND e.tolerant = 0 THEN 1 END)
      FROM hereafter_input AS e THEN JOIN hereafter_job AS j ON (j.seq = e.dependant)
      THEN LEFT JOIN hereafter_outcome AS o ON (o.seq = e.input)
      WHERE e.dependant BETWEEN ? AND ?
      GROUP BY j.seq, j.queue, j.due_at
-     HAVING count(*) FILTER (WHERE o.seq IS NULL OR (o.state <> 'done' AND e.tolerant = 0)) > 0",
+     HAVING count(CASE WHEN o.seq IS NULL OR (o.state <> 'done' AND e.tolerant = 0) THEN 1 END) > 0",
 );
 
 /// Counts inputs that nothing is known of. There is nothing that a row of `hereafter_input`
@@ -135,8 +135,8 @@ pub(in crate::database) static FALLEN: Bulk = Bulk::new(
 pub(in crate::database) static AFFECTED: Bulk = Bulk::new(
     "seq int, has_result int",
     "SELECT b.seq, b.due_at, b.open, b.broken, count(*) AS edges,
-         count(*) FILTER (WHERE input.has_result = 0 AND e.tolerant = 0) AS breaks,
-         min(e.input) FILTER (WHERE input.has_result = 0 AND e.tolerant = 0) AS cause
+         count(CASE WHEN input.has_result = 0 AND e.tolerant = 0 THEN 1 END) AS breaks,
+         min(CASE WHEN input.has_result = 0 AND e.tolerant = 0 THEN e.input END) AS cause
      FROM input THEN JOIN hereafter_input AS e ON (e.input = input.seq)
      THEN JOIN hereafter_blocked AS b ON (b.seq = e.dependant)
      GROUP BY b.seq, b.due_at, b.open, b.broken
@@ -317,14 +317,19 @@ pub(in crate::database) static MENDED: Bulk = Bulk::new(
 );
 
 /// What never ran, or is continued, has nothing else to go back to; its due time and its time to
-/// expire hold. Tells which they are.
+/// expire hold.
 pub(in crate::database) static REVIVE: Bulk = Bulk::new(
     "seq int",
-    "UPDATE hereafter_job SET failure = NULL
-     WHERE seq IN (SELECT seq FROM input) RETURNING id",
+    "UPDATE hereafter_job SET failure = NULL WHERE seq IN (SELECT seq FROM input)",
 );
 
-/// Blocks those of these jobs of which an input has not ended; tells which.
+/// Which jobs these are.
+pub(in crate::database) static IDS: Bulk = Bulk::new(
+    "seq int",
+    "SELECT j.id FROM input THEN JOIN hereafter_job AS j ON (j.seq = input.seq)",
+);
+
+/// Blocks those of these jobs of which an input has not ended.
 pub(in crate::database) static BLOCK_AGAIN: Bulk = Bulk::new(
     "seq int",
     "INSERT INTO hereafter_blocked (seq, queue, due_at, open, broken)
@@ -332,7 +337,13 @@ pub(in crate::database) static BLOCK_AGAIN: Bulk = Bulk::new(
      FROM input THEN JOIN hereafter_input AS e ON (e.dependant = input.seq)
      THEN JOIN hereafter_job AS j ON (j.seq = e.dependant)
      THEN LEFT JOIN hereafter_outcome AS o ON (o.seq = e.input)
-     WHERE o.seq IS NULL GROUP BY j.seq, j.queue, j.due_at RETURNING seq",
+     WHERE o.seq IS NULL GROUP BY j.seq, j.queue, j.due_at",
+);
+
+/// Which of these jobs are blocked.
+pub(in crate::database) static BLOCKED: Bulk = Bulk::new(
+    "seq int",
+    "SELECT b.seq FROM input THEN JOIN hereafter_blocked AS b ON (b.seq = input.seq)",
 );
 
 /// Those of these jobs that have not ended.

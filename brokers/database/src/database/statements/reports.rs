@@ -56,11 +56,14 @@ pub(in crate::database) static DELETE_CHUNKS: Bulk =
 pub(in crate::database) static DELETE_LINES: Bulk =
     Bulk::new("seq int", "DELETE FROM hereafter_log WHERE seq IN (SELECT seq FROM input)");
 
-/// Tells which of these jobs had said something.
-pub(in crate::database) static DELETE_REPORTS: Bulk = Bulk::new(
+/// Which of these jobs have said something.
+pub(in crate::database) static WITH_REPORTS: Bulk = Bulk::new(
     "seq int",
-    "DELETE FROM hereafter_report WHERE seq IN (SELECT seq FROM input) RETURNING seq",
+    "SELECT p.seq FROM input THEN JOIN hereafter_report AS p ON (p.seq = input.seq)",
 );
+
+pub(in crate::database) static DELETE_REPORTS: Bulk =
+    Bulk::new("seq int", "DELETE FROM hereafter_report WHERE seq IN (SELECT seq FROM input)");
 
 // ── what readers learn and want ──
 

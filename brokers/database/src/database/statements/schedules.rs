@@ -31,7 +31,7 @@ pub(in crate::database) const SCHEDULES_DUE: Statement = Statement::new(
     "SELECT * FROM hereafter_schedule INDEXED BY hereafter_schedule_due
      WHERE paused = 0 AND next_at IS NOT NULL AND next_at <= ? ORDER BY next_at, name LIMIT ?",
 )
-.on_postgres(
+.on_servers(
     "SELECT * FROM hereafter_schedule
      WHERE paused = 0 AND next_at IS NOT NULL AND next_at <= ? ORDER BY next_at, name LIMIT ?",
 );
@@ -40,7 +40,7 @@ pub(in crate::database) const SCHEDULE_NEXT: Statement = Statement::new(
     "SELECT min(next_at) AS next_at FROM hereafter_schedule INDEXED BY hereafter_schedule_due
      WHERE paused = 0 AND next_at IS NOT NULL",
 )
-.on_postgres(
+.on_servers(
     "SELECT (SELECT next_at FROM hereafter_schedule
              WHERE paused = 0 AND next_at IS NOT NULL ORDER BY next_at LIMIT 1) AS next_at",
 );

@@ -33,36 +33,48 @@ pub(crate) const ROLLBACK: Statement = Statement::new("ROLLBACK");
 /// How a transaction begins on a server: in one way there and back, it learns the time and takes
 /// its place. All take the lock of the store, most of them shared; one that needs to be alone has it
 /// alone. Who waits for it is served in the order of asking, so neither kind starves.
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 #[derive(Debug)]
 pub(in crate::database) struct Begin {
     pub(in crate::database) beside: Statement,
     pub(in crate::database) alone: Statement,
 }
 
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(in crate::database) const BEGIN_DURABLE: Begin = Begin {
     beside: Statement::new(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SELECT pg_advisory_xact_lock_shared({lock});
          SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
-    ),
+    )
+    .on_mysql(MYSQL_BESIDE),
     alone: Statement::new(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SELECT pg_advisory_xact_lock({lock});
          SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
-    ),
+    )
+    .on_mysql(MYSQL_ALONE),
 };
 
-/// The commit does not wait for the disk.
-#[cfg(feature = "postgres")]
+/// The lock is a row. The time is independent of the session's zone.
+const MYSQL_BESIDE: &str = "START TRANSACTION;
+     SELECT number FROM hereafter_lock WHERE number = 0 LOCK IN SHARE MODE;
+     SELECT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000 AS now_ms";
+const MYSQL_ALONE: &str = "START TRANSACTION;
+     SELECT number FROM hereafter_lock WHERE number = 0 FOR UPDATE;
+     SELECT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000 AS now_ms";
+
+/// The commit does not wait for the disk, where a transaction can say so.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(in crate::database) const BEGIN_FAST: Begin = Begin {
     beside: Statement::new(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock_shared({lock});
          SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
-    ),
+    )
+    .on_mysql(MYSQL_BESIDE),
     alone: Statement::new(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock({lock});
          SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
-    ),
+    )
+    .on_mysql(MYSQL_ALONE),
 };
 
 /// A read behind a pooler: its statements are for one connection to the server.

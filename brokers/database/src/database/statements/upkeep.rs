@@ -16,7 +16,10 @@ pub(in crate::database) const EXPIRY_DUE: Statement = Statement::new(
 );
 
 pub(in crate::database) const EXPIRY_SEEN: Statement =
-    Statement::new("DELETE FROM hereafter_expiry WHERE (expires_at, seq) <= (?, ?)");
+    // The first condition is for MySQL, which finds no range by the second.
+    Statement::new(
+        "DELETE FROM hereafter_expiry WHERE expires_at <= ? AND (expires_at, seq) <= (?, ?)",
+    );
 
 /// Looks at every running job: as many as all workers run at once, and no index to keep
 /// on each claim, extension and verdict.
@@ -28,6 +31,12 @@ pub(in crate::database) const LEASES_ENDED: Statement = Statement::new(
 .on_postgres(
     "SELECT r.seq, r.begun, j.id, j.task, j.failures, j.recoveries
      FROM (SELECT * FROM hereafter_running WHERE lease_end <= ? LIMIT ? FOR UPDATE SKIP LOCKED) AS r
+     THEN JOIN hereafter_job AS j ON (j.seq = r.seq)",
+)
+.on_mysql(
+    "SELECT r.seq, r.begun, j.id, j.task, j.failures, j.recoveries
+     FROM (SELECT t.seq, t.begun FROM hereafter_running AS t
+           WHERE t.lease_end <= ? LIMIT ? FOR UPDATE SKIP LOCKED) AS r
      THEN JOIN hereafter_job AS j ON (j.seq = r.seq)",
 );
 
@@ -52,7 +61,7 @@ pub(in crate::database) const PRUNE_DUE: Statement = Statement::new(
     "SELECT position, jobs FROM hereafter_finished
      WHERE prune_at <= ? ORDER BY prune_at LIMIT ?",
 )
-.on_postgres(
+.on_servers(
     "SELECT number AS position, jobs FROM hereafter_finished
      WHERE prune_at <= ? ORDER BY prune_at LIMIT ?",
 );
@@ -72,7 +81,7 @@ pub(in crate::database) static PRUNED: Bulk = Bulk::new(
     "position int",
     "DELETE FROM hereafter_finished WHERE position IN (SELECT position FROM input)",
 )
-.on_postgres("DELETE FROM hereafter_finished WHERE number IN (SELECT position FROM input)");
+.on_servers("DELETE FROM hereafter_finished WHERE number IN (SELECT position FROM input)");
 
 /// What is left of a row that was larger than the budget.
 pub(in crate::database) const PRUNED_PARTLY: Statement = Statement::new(
@@ -80,7 +89,8 @@ pub(in crate::database) const PRUNED_PARTLY: Statement = Statement::new(
 )
 .on_postgres(
     "UPDATE hereafter_finished SET jobs = substr(jobs, (1 + 16 * ?)::integer) WHERE number = ?",
-);
+)
+.on_mysql("UPDATE hereafter_finished SET jobs = substr(jobs, 1 + 16 * ?) WHERE number = ?");
 
 pub(in crate::database) const TOMBSTONES_OVER: Statement = Statement::new(
     "DELETE FROM hereafter_tombstone WHERE id IN LIST
@@ -91,7 +101,7 @@ pub(in crate::database) const CANCELLED_OVER: Statement = Statement::new(
     "DELETE FROM hereafter_cancelled WHERE position IN
      (SELECT position FROM hereafter_cancelled WHERE prune_at <= ? ORDER BY prune_at LIMIT ?)",
 )
-.on_postgres(
+.on_servers(
     "DELETE FROM hereafter_cancelled WHERE number IN LIST
      (SELECT number FROM hereafter_cancelled WHERE prune_at <= ? ORDER BY prune_at LIMIT ?)",
 );
