@@ -43,6 +43,7 @@
 //! | `memory` | `memory://`, and [`testing`] | yes |
 //! | `sqlite` | `sqlite://path` and `sqlite::memory:` | yes |
 //! | `postgres` | `postgres://user:password@host/database` | no |
+//! | `mysql` | `mysql://user:password@host/database`, on MariaDB | no |
 //! | `worker` | [`worker`] and its command line | yes |
 
 pub use taskcore::*;
@@ -121,13 +122,13 @@ pub mod prelude {
         Record, Start, State, gather, gather_map, gather_results, on_start, register_task, task,
     };
 
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
     pub use taskbroker_database::{CompleteIn, DelayAllIn, DelayIn};
 }
 
 /// The SQL brokers, for what only they can do: jobs inside a transaction of the application, a
 /// pool or options that are made by hand.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub mod database {
     pub use taskbroker_database::*;
 }

@@ -11,6 +11,7 @@ use taskcore::broker::{ConnectError, Connection, Migration, Opener};
 /// | `memory://`, `memory://name` | `memory` | jobs in this process |
 /// | `sqlite://path`, `sqlite:///path`, `sqlite::memory:` | `sqlite` | jobs in a file |
 /// | `postgres://user:password@host/database` | `postgres` | jobs on a PostgreSQL server |
+/// | `mysql://user:password@host/database` | `mysql` | jobs on a MariaDB server |
 ///
 /// # Errors
 ///
@@ -48,7 +49,7 @@ pub async fn connect_existing(url: &str) -> Result<Connection, ConnectError> {
 ///
 /// As for [`connect`].
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
     expect(clippy::unused_async, reason = "only databases are asked")
 )]
 pub async fn pending(url: &str) -> Result<Vec<Migration>, ConnectError> {
@@ -66,6 +67,11 @@ pub async fn pending(url: &str) -> Result<Vec<Migration>, ConnectError> {
             use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
             PostgresBroker::pending(PostgresOptions::parse(url)?).await
         }
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => {
+            use taskbroker_database::mysql::{MysqlBroker, MysqlOptions};
+            MysqlBroker::pending(MysqlOptions::parse(url)?).await
+        }
         _ => Err(unknown(scheme)),
     }
 }
@@ -78,7 +84,7 @@ enum IfMissing {
 }
 
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
     expect(unused_variables, reason = "only what is kept can be missing")
 )]
 async fn open(url: &str, if_missing: IfMissing) -> Result<Connection, ConnectError> {
@@ -108,6 +114,17 @@ async fn open(url: &str, if_missing: IfMissing) -> Result<Connection, ConnectErr
             let broker = PostgresBroker::open(options).await?;
             Ok(broker.connection())
         }
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => {
+            use taskbroker_database::mysql::{MysqlBroker, MysqlOptions};
+            let options = MysqlOptions::parse(url)?;
+            let options = match if_missing {
+                IfMissing::Create => options,
+                IfMissing::Refuse => options.existing(),
+            };
+            let broker = MysqlBroker::open(options).await?;
+            Ok(broker.connection())
+        }
         _ => Err(unknown(scheme)),
     }
 }
@@ -125,6 +142,8 @@ const COMPILED_IN: &[&str] = &[
     "sqlite",
     #[cfg(feature = "postgres")]
     "postgres",
+    #[cfg(feature = "mysql")]
+    "mysql",
 ];
 
 /// A scheme that some build of Hereafter knows, and the feature of the crate `hereafter` that
@@ -138,6 +157,7 @@ const KNOWN: &[Known] = &[
     Known { scheme: "memory", feature: "memory" },
     Known { scheme: "sqlite", feature: "sqlite" },
     Known { scheme: "postgres", feature: "postgres" },
+    Known { scheme: "mysql", feature: "mysql" },
 ];
 
 /// Schemes of other systems, and people's other names for ours.
@@ -149,10 +169,11 @@ const ALIASES: &[(&str, &str)] = &[
     ("postgresql", "postgres"),
     ("pg", "postgres"),
     ("psql", "postgres"),
+    ("mariadb", "mysql"),
 ];
 
 /// Schemes of brokers that are planned; none of this version.
-const PLANNED: &[&str] = &["mysql", "mariadb", "amqp", "amqps", "redis", "rediss"];
+const PLANNED: &[&str] = &["amqp", "amqps", "redis", "rediss"];
 
 fn scheme_of(url: &str) -> Result<String, ConnectError> {
     let (scheme, _) = url.split_once(':').unwrap_or_default();
@@ -170,7 +191,7 @@ fn examples() -> String {
         .iter()
         .map(|scheme| match *scheme {
             "sqlite" => "`sqlite://tasks.db`".to_owned(),
-            "postgres" => "`postgres://user:password@host/database`".to_owned(),
+            "postgres" | "mysql" => format!("`{scheme}://user:password@host/database`"),
             scheme => format!("`{scheme}://`"),
         })
         .collect();
@@ -238,14 +259,14 @@ mod tests {
         connection.broker.close().await.unwrap();
     }
 
-    #[cfg(all(feature = "memory", feature = "sqlite", feature = "postgres"))]
+    #[cfg(all(feature = "memory", feature = "sqlite", feature = "postgres", feature = "mysql"))]
     #[tokio::test]
     async fn an_unknown_scheme_lists_those_compiled_in() {
         let error = refusal("gopher://host").await;
         assert_eq!(
             error,
-            "no broker knows the URL scheme `gopher`; compiled in: memory, sqlite, postgres; \
-             use one of these"
+            "no broker knows the URL scheme `gopher`; compiled in: memory, sqlite, postgres, \
+             mysql; use one of these"
         );
     }
 
@@ -267,7 +288,7 @@ mod tests {
     #[cfg(feature = "sqlite")]
     #[tokio::test]
     async fn a_planned_scheme_is_told_from_a_mistyped_one() {
-        let error = refusal("mysql://user:secret@host/tasks").await;
+        let error = refusal("amqp://user:secret@host/tasks").await;
         assert!(error.contains("this version has no broker for it yet"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }

@@ -51,6 +51,8 @@ enum Problem {
     Closed,
     #[error("the transaction is on {found} and the store `{store}` is not")]
     OtherDatabase { found: &'static str, store: Arc<str> },
+    #[error("the transaction on `{store}` reads what was there when it began")]
+    Outdated { store: Arc<str> },
     #[error("the batch has {jobs} jobs and the limit is {limit}")]
     Batch { jobs: usize, limit: usize },
     #[error("a job of task `{task}` has {bytes} bytes and the limit is {limit}")]
@@ -78,6 +80,10 @@ impl Error {
         Self { kind: link.kind(), problem }
     }
 
+    pub(crate) fn outdated(link: &Link) -> Self {
+        Self { kind: link.kind(), problem: Problem::Outdated { store: link.label.clone() } }
+    }
+
     pub(crate) fn stopped(link: &Link) -> Self {
         Self { kind: link.kind(), problem: Problem::Stopped { store: link.label.clone() } }
     }
@@ -101,6 +107,11 @@ impl Error {
             Problem::OtherDatabase { .. } => {
                 Some("connect a client to the database of the transaction, and scope it".to_owned())
             }
+            Problem::Outdated { .. } => Some(
+                "begin the transaction with `READ COMMITTED`: it has to see for whom its job waits \
+                 and who waits for it"
+                    .to_owned(),
+            ),
             Problem::Batch { .. } => Some("split the batch".to_owned()),
             Problem::Envelope { .. } => {
                 Some("store the data elsewhere and pass a reference".to_owned())

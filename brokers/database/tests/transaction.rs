@@ -1,10 +1,13 @@
 //! Jobs inside a transaction of the application, on each database.
-#![cfg(all(feature = "sqlite", feature = "postgres"))]
+#![cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use sqlx::{Database, PgPool, Pool, Postgres as Pg, Sqlite, SqlitePool, Transaction};
+use sqlx::{
+    Database, MySql, MySqlPool, PgPool, Pool, Postgres as Pg, Sqlite, SqlitePool, Transaction,
+};
+use taskbroker_database::mysql::{MysqlBroker, MysqlOptions};
 use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
 use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
 use taskbroker_database::{CompleteError, CompleteIn, DelayAllIn, DelayIn, OpenTransaction};
@@ -16,7 +19,7 @@ use taskcore::{
     Client, Completing, Context, ContextParts, DelayError, Handle, JobError, OnConflict, QueueName,
     TraceParent, error_chain, register_task,
 };
-use taskservers::Postgres;
+use taskservers::{MariaDb, Postgres};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +49,14 @@ async fn postgres() -> Place<Pg> {
     let options = options.schema(&server.schema()).unwrap();
     let broker = PostgresBroker::open(options).await.unwrap();
     let pool = PgPool::connect(server.url()).await.unwrap();
+    Place { client: Client::new(broker.connection()), pool, _folder: None }
+}
+
+async fn mysql() -> Place<MySql> {
+    let server = MariaDb::shared();
+    let options = MysqlOptions::parse(server.url()).unwrap().prefix(&server.prefix()).unwrap();
+    let broker = MysqlBroker::open(options).await.unwrap();
+    let pool = MySqlPool::connect(server.url()).await.unwrap();
     Place { client: Client::new(broker.connection()), pool, _folder: None }
 }
 
@@ -108,8 +119,8 @@ fn done(result: &[u8]) -> Verdict {
     Verdict::Done { result: Some(result.to_vec().into()), keep: KEEP }
 }
 
-/// Mounts each test on both databases.
-macro_rules! on_both {
+/// Mounts each test on each database.
+macro_rules! on_each {
     ($($name:ident)*) => {
         mod on_sqlite { $(
             #[tokio::test]
@@ -125,10 +136,17 @@ macro_rules! on_both {
                 super::$name(place).await;
             }
         )* }
+        mod on_mysql { $(
+            #[tokio::test]
+            async fn $name() {
+                let place = super::mysql().await;
+                super::$name(place).await;
+            }
+        )* }
     };
 }
 
-on_both! {
+on_each! {
     a_job_is_there_if_the_transaction_commits
     a_job_is_not_there_if_the_transaction_is_rolled_back
     a_waiting_worker_gets_the_job_after_the_commit
@@ -372,4 +390,38 @@ async fn a_long_transaction_of_one_task_costs_no_other_its_lease() {
     transaction.commit().await.unwrap();
     let extended = broker.extend(&receipts, Duration::from_secs(60)).await.unwrap();
     assert_eq!(extended, [Extended::Lost, Extended::Held]);
+}
+
+/// What a handler that has read something before is told.
+async fn told_after_a_look<D: Database>(place: &Place<D>, begin: &'static str) -> String
+where
+    Transaction<'static, D>: OpenTransaction,
+    for<'c> &'c mut D::Connection: sqlx::Executor<'c, Database = D>,
+{
+    double(1).delay_on(&place.client).await.unwrap();
+    let delivery = place.take_one().await;
+    let mut transaction = place.pool.begin_with(begin).await.unwrap();
+    let look = sqlx::raw_sql("SELECT count(*) FROM information_schema.tables");
+    sqlx::Executor::execute(&mut *transaction, look).await.unwrap();
+    // Somebody delays a call that waits for the job: the transaction has to see it.
+    double(2).delay_on(&place.client).await.unwrap();
+    let completed = place.context(&delivery).complete_in(&mut transaction, &2_u64).await;
+    // A plain call asks for nothing of the kind.
+    place.client.delay_in(double(3), &mut transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(place.stored().await, 3);
+    completed.map_or_else(|error| error_chain(&error), |()| String::new())
+}
+
+#[tokio::test]
+async fn a_transaction_that_reads_the_past_is_refused_with_what_to_do() {
+    let remedy = "begin the transaction with `READ COMMITTED`";
+    let told = told_after_a_look(&postgres().await, "BEGIN ISOLATION LEVEL REPEATABLE READ").await;
+    assert!(told.contains(remedy), "{told}");
+    assert_eq!(told_after_a_look(&postgres().await, "BEGIN").await, "");
+    let snapshot = "START TRANSACTION WITH CONSISTENT SNAPSHOT";
+    let told = told_after_a_look(&mysql().await, snapshot).await;
+    assert!(told.contains(remedy), "{told}");
+    let afresh = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION";
+    assert_eq!(told_after_a_look(&mysql().await, afresh).await, "");
 }

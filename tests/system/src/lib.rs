@@ -39,6 +39,11 @@ macro_rules! on_each_broker {
             fn postgres() {
                 $crate::run(|| $crate::World::postgres_keeping($events), case);
             }
+
+            #[test]
+            fn mysql() {
+                $crate::run(|| $crate::World::mysql_keeping($events), case);
+            }
         }
     )+};
     ($($cases:tt)+) => {
@@ -66,6 +71,11 @@ macro_rules! on_each_store {
             #[tokio::test(flavor = "multi_thread")]
             async fn postgres() {
                 case($crate::Store::postgres()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn mysql() {
+                case($crate::Store::mysql()).await;
             }
         }
     )+};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hereafter::Client;
 use rustix::process::{Pid, Signal, kill_process};
-use taskservers::Postgres;
+use taskservers::{MariaDb, Postgres};
 
 /// A store for several processes, and a folder for what they write.
 #[derive(Debug)]
@@ -37,6 +37,18 @@ impl Store {
     pub fn postgres() -> Self {
         let server = Postgres::shared();
         let url = format!("{}?schema={}", server.url(), server.schema());
+        Self { folder: folder(), url }
+    }
+
+    /// An empty store in tables of its own on the MariaDB server that tests share.
+    ///
+    /// # Panics
+    ///
+    /// Without a temporary folder, or a server.
+    #[must_use]
+    pub fn mysql() -> Self {
+        let server = MariaDb::shared();
+        let url = format!("{}?prefix={}", server.url(), server.prefix());
         Self { folder: folder(), url }
     }
 

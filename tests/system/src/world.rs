@@ -12,10 +12,11 @@ use hereafter::broker::{
 };
 use hereafter::worker::{Shutdown, Snapshot, Status, Worker, WorkerBuilder, WorkerError};
 use hereafter::{Client, Clock, Followed, JobId, QueueName};
+use taskbroker_database::mysql::{MysqlBroker, MysqlOptions};
 use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
 use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
 use taskbroker_memory::MemoryBroker;
-use taskservers::Postgres;
+use taskservers::{MariaDb, Postgres};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +56,11 @@ impl World {
         Self::postgres_keeping(Self::EVENTS).await
     }
 
+    /// A MariaDB broker with tables of its own on the server that tests share.
+    pub async fn mysql() -> Self {
+        Self::mysql_keeping(Self::EVENTS).await
+    }
+
     /// A memory broker that keeps this many events.
     pub async fn memory_keeping(events: u32) -> Self {
         let clock = Clock::system();
@@ -81,6 +87,17 @@ impl World {
         let options = options.schema(&server.schema()).expect("it is named in plain letters");
         let options = options.clock(clock.clone()).events(events);
         let broker = PostgresBroker::open(options).await.expect("the server is there");
+        Self::of(Client::new(broker.connection()), clock, None)
+    }
+
+    /// A MariaDB broker that keeps this many events.
+    pub async fn mysql_keeping(events: u32) -> Self {
+        let server = MariaDb::shared();
+        let clock = Clock::system();
+        let options = MysqlOptions::parse(server.url()).expect("the server knows its URL");
+        let options = options.prefix(&server.prefix()).expect("it is named in plain letters");
+        let options = options.clock(clock.clone()).events(events);
+        let broker = MysqlBroker::open(options).await.expect("the server is there");
         Self::of(Client::new(broker.connection()), clock, None)
     }
 

@@ -100,7 +100,7 @@ CREATE TABLE IF NOT EXISTS hereafter_finished (
     jobs     LONGBLOB NOT NULL,
     PRIMARY KEY (number),
     KEY by_prune (prune_at),
-    UNIQUE KEY by_position (position)
+    KEY by_position (position)
 ) ENGINE = InnoDB;
 
 -- Jobs that end as expired if they did not start in time. A row outlives a claim of its job and is
@@ -170,7 +170,7 @@ CREATE TABLE IF NOT EXISTS hereafter_cancelled (
     jobs     LONGBLOB NOT NULL,
     PRIMARY KEY (number),
     KEY by_prune (prune_at),
-    UNIQUE KEY by_position (position)
+    KEY by_position (position)
 ) ENGINE = InnoDB;
 
 -- Unique keys. A job with a key has a row here as long as it is stored; a key that is held for a
@@ -263,7 +263,7 @@ CREATE TABLE IF NOT EXISTS hereafter_event (
     at     BIGINT   NOT NULL,
     events LONGBLOB NOT NULL CHECK (length(events) > 0 AND length(events) % 17 = 0),
     PRIMARY KEY (number),
-    UNIQUE KEY by_last (last)
+    KEY by_last (last)
 ) ENGINE = InnoDB;
 
 -- Deliveries that have ended, but for the one that ended its job as done: that one follows from the

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::args::{Args, Value};
+#[cfg(feature = "mysql")]
+use super::dialect::mysql;
 use super::dialect::{Dialect, Kind, Statement};
 
 /// A statement over many rows of input, which it reads as a table `input`.
@@ -143,6 +145,7 @@ impl Columns {
         let head = format!("WITH RECURSIVE input ({}) AS ({source})", names.join(", "));
         #[cfg(feature = "mysql")]
         if kind == Kind::Mysql {
+            let head = mysql::quoted(&head);
             return match text.split_once(" SELECT ") {
                 // Its rows stand in it already.
                 _ if text.starts_with("UPDATE ") || text.starts_with("DELETE ") => text.to_owned(),

@@ -196,7 +196,12 @@ impl<'c> Connection<'c> {
         self.fetch_text(text, args).await
     }
 
-    async fn fetch_text(&mut self, text: Arc<str>, args: Args) -> Result<Vec<Row>, sqlx::Error> {
+    /// The same for a text of the dialect.
+    pub(crate) async fn fetch_text(
+        &mut self,
+        text: Arc<str>,
+        args: Args,
+    ) -> Result<Vec<Row>, sqlx::Error> {
         let keeps = self.keeps_statements;
         on_driver!(self, args, |sql, bound| {
             let query = sqlx::query_with(AssertSqlSafe(text), bound).persistent(keeps);

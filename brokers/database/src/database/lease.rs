@@ -96,7 +96,9 @@ pub(super) async fn held(
     if usize::try_from(count) == Ok(leases.len()) {
         return Ok(leases.iter().copied().collect());
     }
-    let rows = fetch_held(session, &statements::HELD, leases).await?;
+    // Those that were counted are locked by this transaction. Who has another one locked may wait for
+    // this transaction, so it does not wait in turn.
+    let rows = fetch_held(session, &statements::HELD_FREE, leases).await?;
     of_rows(leases, &rows)
 }
 

@@ -9,7 +9,7 @@ use super::args::Args;
 use super::dialect::{Kind, Statement};
 use super::row;
 use super::session::Session;
-use super::statements::numbering as statements;
+use super::statements::{history, numbering as statements};
 #[cfg(feature = "mysql")]
 use super::steps;
 use super::store::{Store, read};
@@ -21,26 +21,26 @@ use crate::error::SharedError;
 pub(super) struct Numbering {
     has_new: Statement,
     number: Statement,
-    /// What deletes the oldest, where that is not upkeep's.
-    trim: Option<Statement>,
+    /// Whether the oldest go when there are too many.
+    is_trimmed: bool,
 }
 
 pub(super) static FINISHED: Numbering = Numbering {
     has_new: statements::HAS_NEW_FINISHED,
     number: statements::NUMBER_FINISHED,
-    trim: None,
+    is_trimmed: false,
 };
 
 pub(super) static CANCELLED: Numbering = Numbering {
     has_new: statements::HAS_NEW_CANCELLED,
     number: statements::NUMBER_CANCELLED,
-    trim: None,
+    is_trimmed: false,
 };
 
 pub(super) static EVENTS: Numbering = Numbering {
     has_new: statements::HAS_NEW_EVENTS,
     number: statements::NUMBER_EVENTS,
-    trim: Some(statements::TRIM_EVENTS),
+    is_trimmed: true,
 };
 
 impl Store {
@@ -78,8 +78,10 @@ async fn number(session: &mut Session<'_>, numbering: &Numbering) -> Result<(), 
     let args = Args::new().with(session.now_ms.saturating_mul(1000));
     session.sql.execute(numbering.number, args).await?;
     let kept = i64::from(session.kept_events());
-    if let Some(trim) = numbering.trim.filter(|_| kept > 0) {
-        session.sql.execute(trim, Args::new().with(kept)).await?;
+    if numbering.is_trimmed && kept > 0 {
+        let row = session.sql.fetch_one(history::EVENTS_LAST, Args::new()).await?;
+        let oldest = row::integer(&row, "last")? - kept;
+        session.sql.execute(history::TRIM_EVENTS, Args::new().with(oldest)).await?;
     }
     Ok(())
 }

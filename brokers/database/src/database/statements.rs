@@ -79,7 +79,9 @@ pub(super) const ENQUEUE_EXPIRY: Statement = Statement::new(
 
 /// Which of a batch were stored, if not all.
 pub(super) const ENQUEUED: Statement =
-    Statement::new("SELECT id FROM hereafter_job WHERE seq BETWEEN ? AND ?");
+    Statement::new("SELECT id FROM hereafter_job WHERE seq BETWEEN ? AND ?")
+        // With a lock that it has anyway, so that nothing is read as of now in a transaction of a user.
+        .on_mysql("SELECT id FROM hereafter_job WHERE seq BETWEEN ? AND ? LOCK IN SHARE MODE");
 
 // ── reserve ──
 
@@ -224,15 +226,7 @@ pub(super) static EXTEND: Bulk = Bulk::new(
        AND hereafter_running.lease_end > ?",
 );
 
-/// The fence: which of these leases are current and have not ended.
-pub(super) static HELD: Bulk = Bulk::new(
-    "seq int, token int",
-    "SELECT r.seq, r.token FROM input
-     THEN JOIN LOCKED hereafter_running AS r ON (r.seq = input.seq AND r.token = input.token)
-     WHERE r.lease_end > ?",
-);
-
-/// The same without a lock.
+/// Which of these leases are current and have not ended.
 pub(super) static SEEN_HELD: Bulk = Bulk::new(
     "seq int, token int",
     "SELECT r.seq, r.token
@@ -240,14 +234,15 @@ pub(super) static SEEN_HELD: Bulk = Bulk::new(
      WHERE r.lease_end > ?",
 );
 
-/// The same for those that nobody else has locked; only where others may.
-pub(super) static HELD_FREE: Bulk = Bulk::nowhere("seq int, token int").on_servers(
+/// The same for those that nobody else has locked, which are locked then.
+pub(super) static HELD_FREE: Bulk = Bulk::new(
+    "seq int, token int",
     "SELECT r.seq, r.token FROM input
      THEN JOIN FREE hereafter_running AS r ON (r.seq = input.seq AND r.token = input.token)
      WHERE r.lease_end > ?",
 );
 
-/// The fence, for the usual case that all are. It also tells whether any job has to do with
+/// The fence: how many of these leases are current and have not ended; they are locked. It also tells whether any job has to do with
 /// inputs or unique keys, has failed or has said something, which spares a verdict on one that has
 /// not from asking.
 pub(super) static COUNT_HELD: Bulk = Bulk::new(
@@ -443,6 +438,11 @@ pub(super) const COUNT_READY: Statement = Statement::new(
 pub(super) const COUNT_READY_OF: Statement = Statement::new(
     "SELECT queue, count(*) AS jobs, min(due_at) AS oldest
      FROM hereafter_ready WHERE queue IN LIST (SELECT name FROM {names} AS asked) GROUP BY queue",
+)
+.on_mysql(
+    "SELECT r.queue, count(*) AS jobs, min(r.due_at) AS oldest
+     FROM (SELECT DISTINCT name FROM {names} AS given) AS asked
+     THEN JOIN hereafter_ready AS r ON (r.queue = asked.name) GROUP BY r.queue",
 );
 
 /// A scheduled job that is due counts as ready, whether or not it was promoted yet.

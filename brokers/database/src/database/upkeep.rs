@@ -1,5 +1,7 @@
 //! Upkeep: promotes, expires, reclaims and prunes.
 
+use std::time::Duration;
+
 use super::row::Row;
 use taskcore::broker::{AttemptEnd, EventKind, JobState, Maintain, Upkeep as Done};
 use taskcore::{Failure, JobId};
@@ -71,8 +73,7 @@ async fn reclaim(
     budget: i64,
     recovery_limit: u32,
 ) -> Result<(u64, u64), sqlx::Error> {
-    let args = Args::new().with(session.now_ms).with(budget);
-    let rows = session.sql.fetch(statements::LEASES_ENDED, args).await?;
+    let rows = leases_ended(session, budget).await?;
     let (mut ready, mut lost, mut failures) = (Jobs::default(), Jobs::default(), Vec::new());
     for row in &rows {
         if row::is_set(row, "begun")? && row::count(row, "recoveries")? >= recovery_limit {
@@ -102,6 +103,34 @@ async fn reclaim(
     dependants::ended(session, &lost.seqs, JobState::Failed).await?;
     Ok((ready.seqs.len() as u64, lost.seqs.len() as u64))
 }
+
+/// The leases that have ended, at most `budget`, locked.
+///
+/// Elsewhere than on a file, those that somebody else has locked are passed over: one may be being
+/// settled in a long transaction. Most locks last for a moment, though, such as that of a worker who
+/// learns that its lease is over.
+async fn leases_ended(session: &mut Session<'_>, budget: i64) -> Result<Vec<Row>, sqlx::Error> {
+    let now_ms = session.now_ms;
+    for pause in LOCKED_FOR {
+        let args = Args::new().with(now_ms).with(budget);
+        let rows = session.sql.fetch(statements::LEASES_ENDED, args).await?;
+        if session.sql.dialect.is_serial() {
+            return Ok(rows);
+        }
+        let args = Args::new().with(now_ms).with(budget);
+        let ended = session.sql.fetch_one(statements::COUNT_ENDED, args).await?;
+        if row::integer(&ended, "ended")? <= rows.len() as i64 {
+            return Ok(rows);
+        }
+        tokio::time::sleep(pause).await;
+    }
+    let args = Args::new().with(now_ms).with(budget);
+    session.sql.fetch(statements::LEASES_ENDED, args).await
+}
+
+/// After which pauses it looks again.
+const LOCKED_FOR: [Duration; 3] =
+    [Duration::from_millis(2), Duration::from_millis(5), Duration::from_millis(20)];
 
 async fn lose(
     session: &mut Session<'_>,

@@ -8,7 +8,7 @@ use futures::future::try_join_all;
 use hereafter::broker::JobState;
 use hereafter::prelude::*;
 use hereafter::worker::WorkerConfig;
-use taskservers::Postgres;
+use taskservers::{MariaDb, Postgres};
 use tasksystem::tasks::{no_op, sleep_and_note};
 use tasksystem::{Journal, Store, on_each_broker, on_each_store};
 
@@ -74,6 +74,19 @@ async fn akimbo_5_ten_thousand_calls_share_few_connections_on_postgres() {
     let sessions: u32 = server.psql(ours).trim().parse().unwrap();
     // One listens, two write and four read, when all are needed.
     assert!((1..=7).contains(&sessions), "{sessions} sessions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn akimbo_5_ten_thousand_calls_share_few_connections_on_mysql() {
+    let server = MariaDb::start();
+    let client = Client::open(&server.url()).await.unwrap();
+    for _ in 0..10 {
+        delay_many(&client, 1_000).await;
+    }
+    let others = "SELECT count(*) - 1 FROM information_schema.processlist WHERE user = 'root'";
+    let sessions: u32 = server.sql(others).lines().last().unwrap().trim().parse().unwrap();
+    // Two write and four read, when all are needed.
+    assert!((1..=6).contains(&sessions), "{sessions} sessions");
 }
 
 /// Each call on its own, many at the same time.

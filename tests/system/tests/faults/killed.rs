@@ -26,6 +26,11 @@ async fn ten_kills_of_a_worker_with_a_full_reserve_condemn_no_job_on_postgres() 
     kill_ten_times(&Store::postgres(), 3_000).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_kills_of_a_worker_with_a_full_reserve_condemn_no_job_on_mysql() {
+    kill_ten_times(&Store::mysql(), 3_000).await;
+}
+
 /// `jobs` are stored before each start: more than a worker of this store gets through before it is
 /// met in the middle of them.
 async fn kill_ten_times(store: &Store, jobs: u64) {

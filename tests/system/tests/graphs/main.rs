@@ -38,6 +38,11 @@ fn random_expressions_end_as_they_do_here_on_postgres() {
     check(World::postgres, CASES_OF_SERVER);
 }
 
+#[test]
+fn random_expressions_end_as_they_do_here_on_mysql() {
+    check(World::mysql, CASES_OF_SERVER);
+}
+
 fn check<W: Future<Output = World>>(world: fn() -> W, cases: u32) {
     let mut config =
         Config { failure_persistence: None, max_shrink_iters: 200, ..Config::default() };

@@ -29,7 +29,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use super::bulk::Columns;
 
 #[cfg(feature = "mysql")]
-mod mysql;
+pub(super) mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 

@@ -59,7 +59,8 @@ fn changes(text: &str) -> String {
     } else if let Some((table, rest)) =
         text.strip_prefix("UPDATE ").and_then(|rest| rest.split_once(" SET "))
     {
-        if let Some((sets, from)) = rest.split_once(" FROM input") {
+        let joined = rest.split_once(" FROM input").filter(|(sets, _)| !sets.contains(" WHERE "));
+        if let Some((sets, from)) = joined {
             let (from, condition) = from.split_once(" WHERE ").expect("what is set is narrowed");
             let sets = qualified(table, sets);
             return format!(
@@ -157,6 +158,7 @@ fn hinted(text: &str) -> String {
         let before = [hinted.as_str(), &rest[..found]].concat();
         let mut words = before.rsplit([' ', '(']).skip(1);
         let is_read = before.ends_with(' ')
+            && !rest[end..].starts_with(" FORCE INDEX")
             && match words.next() {
                 Some("JOIN" | "STRAIGHT_JOIN") => true,
                 Some("FROM") => words.next() != Some("DELETE"),
@@ -195,7 +197,7 @@ fn indexes(table: &str) -> &'static str {
 }
 
 /// Quotes the words that are columns of ours and reserved by one of them.
-fn quoted(text: &str) -> String {
+pub(in crate::database) fn quoted(text: &str) -> String {
     const RESERVED: [&str; 5] = ["key", "keys", "lines", "rank", "stored"];
     let mut quoted = String::with_capacity(text.len());
     let mut rest = text;

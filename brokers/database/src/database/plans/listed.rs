@@ -27,7 +27,7 @@ impl Named {
     /// How a database says it; `None` if it has no such statement.
     pub(super) fn text(&self, dialect: &Dialect) -> Option<String> {
         let owner = self.name.split("::").next().unwrap_or_default();
-        if ["sqlite", "postgres"].contains(&owner) && owner != dialect.kind.name() {
+        if ["sqlite", "postgres", "mysql"].contains(&owner) && owner != dialect.kind.name() {
             return None;
         }
         let text = match self.said {
@@ -88,21 +88,25 @@ fn of_jobs() -> Vec<Named> {
     let claim = named! { "": CLAIM };
     #[cfg(not(feature = "postgres"))]
     let claim = Vec::new();
+    #[cfg(feature = "mysql")]
+    let steps = named! { "": DUE PROMOTE_THESE UNSCHEDULE_THESE LEASE_THESE TAKE_THESE };
+    #[cfg(not(feature = "mysql"))]
+    let steps = Vec::new();
     let others = named! { "":
         ENQUEUE ENQUEUE_READY ENQUEUE_READY_UNBLOCKED
         ENQUEUE_SCHEDULED ENQUEUE_SCHEDULED_UNBLOCKED ENQUEUE_EXPIRY ENQUEUED NEXT_BATCH
         LOOK PROMOTE LAST_PROMOTED PROMOTED HEAD LEASE TAKE
-        BEGIN_JOB EXTEND HELD SEEN_HELD HELD_FREE COUNT_HELD CANCELLED END_LEASE
+        BEGIN_JOB EXTEND SEEN_HELD HELD_FREE COUNT_HELD CANCELLED END_LEASE
         DONE FINISH FAIL RETRY SCHEDULE RELEASE SNOOZE MAKE_READY EXPIRE_AGAIN FINISHED
         NOTE_CANCELLED
         BURY DELETE_JOB DELETE_OUTCOME UNREADY UNSCHEDULE
-        EXPIRY_DUE EXPIRY_SEEN LEASES_ENDED RECLAIM LOSE
+        EXPIRY_DUE EXPIRY_SEEN LEASES_ENDED COUNT_ENDED RECLAIM LOSE
         PRUNE_DUE PRUNABLE PRUNED PRUNED_PARTLY TOMBSTONES_OVER CANCELLED_OVER
         STANDING REPLAY PAUSE RESUME PAUSED MAX_SEQ
         COUNT_READY COUNT_READY_OF COUNT_SCHEDULED COUNT_BLOCKED COUNT_RUNNING COUNT_FAILED
         OUTCOMES FINISHED_AFTER FINISHED_LAST CANCELLED_AFTER CANCELLED_LAST
     };
-    claim.into_iter().chain(others).collect()
+    claim.into_iter().chain(steps).chain(others).collect()
 }
 
 /// The same question is asked of each database in its own words.
@@ -118,6 +122,11 @@ fn of_looking_over() -> Vec<Named> {
         use crate::postgres::OLDEST_READY;
         named! { "postgres::": OLDEST_READY }
     });
+    #[cfg(feature = "mysql")]
+    named.extend({
+        use crate::mysql::OLDEST_READY;
+        named! { "mysql::": OLDEST_READY }
+    });
     named
 }
 
@@ -126,7 +135,7 @@ fn of_inputs() -> Vec<Named> {
     named! { "inputs::":
         HAS_EDGES STORED LINK UNKNOWN BLOCK BLOCK_FOR_UNKNOWN BROKEN BROKEN_INPUTS
         EDGES FALLEN AFFECTED CAUSES BREAK COUNT UNBLOCK KEPT_FOR UNLINK UNLINK_DELETED
-        UNWANTED OWNED SHARED MENDED REVIVE BLOCK_AGAIN UNENDED
+        UNWANTED OWNED SHARED MENDED REVIVE IDS BLOCK_AGAIN BLOCKED UNENDED
     }
 }
 
@@ -158,22 +167,25 @@ fn of_history() -> Vec<Named> {
     use history::*;
     named! { "history::":
         TASK_NUMBER ADD_UP ADD_STORED TASKS_OF TASKS NOTE_EVENTS TRIM_EVENTS EVENTS_LAST EVENTS_AFTER
-        TASKS_OF_IDS END_ATTEMPT DROP_ATTEMPT DELETE_ATTEMPTS TIMELINE
+        TASKS_OF_IDS END_ATTEMPT LAST_ATTEMPT DROP_ATTEMPT DELETE_ATTEMPTS TIMELINE
     }
 }
 
 fn of_numbering() -> Vec<Named> {
     use numbering::*;
-    named! { "numbering::":
+    let mut named = named! { "numbering::":
         NUMBER_ALONE UPKEEP_TURN HAS_NEW_FINISHED HAS_NEW_CANCELLED HAS_NEW_EVENTS
-        NUMBER_FINISHED NUMBER_CANCELLED NUMBER_EVENTS TRIM_EVENTS ADD_SUMS
-    }
+        NUMBER_FINISHED NUMBER_CANCELLED NUMBER_EVENTS ADD_SUMS
+    };
+    #[cfg(feature = "mysql")]
+    named.extend(named! { "numbering::": NEW_SUMS ADD_THESE DROP_SUMS DROP_BATCHES });
+    named
 }
 
 fn of_reports() -> Vec<Named> {
     use reports::*;
     named! { "reports::":
-        HAS_TRACES SAID SAY ADD_LINE ADD_CHUNK DELETE_CHUNKS DELETE_LINES DELETE_REPORTS
+        HAS_TRACES SAID SAY ADD_LINE ADD_CHUNK DELETE_CHUNKS DELETE_LINES WITH_REPORTS DELETE_REPORTS
         PROGRESS LOG ITEMS PULL DEMAND
     }
 }
@@ -192,7 +204,7 @@ const FILES: [(&str, &str); 9] = [
     ("reports::", include_str!("../statements/reports.rs")),
 ];
 
-#[cfg(all(feature = "sqlite", feature = "postgres"))]
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[test]
 fn every_statement_about_jobs_is_checked() {
     let checked: BTreeSet<_> = statements().into_iter().map(|named| named.name).collect();
@@ -209,12 +221,15 @@ fn every_statement_about_jobs_is_checked() {
     let written: BTreeSet<_> = FILES
         .into_iter()
         .flat_map(in_file)
-        .chain(["sqlite::OLDEST_READY", "postgres::OLDEST_READY"].map(str::to_owned))
+        .chain(
+            ["sqlite::OLDEST_READY", "postgres::OLDEST_READY", "mysql::OLDEST_READY"]
+                .map(str::to_owned),
+        )
         .collect();
     assert_eq!(checked, written);
 }
 
-#[cfg(all(feature = "sqlite", feature = "postgres"))]
+#[cfg(all(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 #[test]
 fn no_file_of_statements_is_forgotten() {
     let modules = include_str!("../statements.rs").lines().filter_map(|line| {

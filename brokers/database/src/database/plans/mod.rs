@@ -3,6 +3,8 @@
 //! There is one list of statements, and each database is asked how it would run every one of them.
 
 mod listed;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]

@@ -39,7 +39,8 @@ pub(in crate::database) const NUMBER_FINISHED: Statement = Statement::nowhere().
 .on_mysql(
     "UPDATE (SELECT number, greatest(?, (SELECT coalesce(max(position), 0) FROM hereafter_finished))
                  + row_number() OVER (ORDER BY number) AS position
-             FROM hereafter_finished WHERE position IS NULL ORDER BY number LIMIT 1000) AS new
+             FROM (SELECT number FROM hereafter_finished FORCE INDEX (by_position)
+                   WHERE position IS NULL ORDER BY number LIMIT 1000) AS next) AS new
      STRAIGHT_JOIN hereafter_finished AS t SET t.position = new.position
      WHERE t.number = new.number",
 );
@@ -55,7 +56,8 @@ pub(in crate::database) const NUMBER_CANCELLED: Statement = Statement::nowhere()
 .on_mysql(
     "UPDATE (SELECT number, greatest(?, (SELECT coalesce(max(position), 0) FROM hereafter_cancelled))
                  + row_number() OVER (ORDER BY number) AS position
-             FROM hereafter_cancelled WHERE position IS NULL ORDER BY number LIMIT 1000) AS new
+             FROM (SELECT number FROM hereafter_cancelled FORCE INDEX (by_position)
+                   WHERE position IS NULL ORDER BY number LIMIT 1000) AS next) AS new
      STRAIGHT_JOIN hereafter_cancelled AS t SET t.position = new.position
      WHERE t.number = new.number",
 );
@@ -78,19 +80,10 @@ pub(in crate::database) const NUMBER_EVENTS: Statement = Statement::nowhere()
                  + sum(count) OVER (ORDER BY number) AS last,
                  greatest(max(at) OVER (ORDER BY number), coalesce((SELECT at FROM hereafter_event
                      WHERE last IS NOT NULL ORDER BY last DESC LIMIT 1), 0)) AS at
-             FROM hereafter_event WHERE last IS NULL AND ? IS NOT NULL
-             ORDER BY number LIMIT 1000) AS new
+             FROM (SELECT number, count, at FROM hereafter_event FORCE INDEX (by_last)
+                   WHERE last IS NULL AND ? IS NOT NULL ORDER BY number LIMIT 1000) AS next) AS new
      STRAIGHT_JOIN hereafter_event AS t SET t.last = new.last, t.at = new.at
      WHERE t.number = new.number",
-    );
-
-pub(in crate::database) const TRIM_EVENTS: Statement = Statement::nowhere()
-    .on_postgres(
-        "DELETE FROM hereafter_event WHERE last <= (SELECT max(last) FROM hereafter_event) - ?",
-    )
-    .on_mysql(
-        "DELETE FROM hereafter_event WHERE last <=
-         (SELECT newest FROM (SELECT max(last) AS newest FROM hereafter_event) AS t) - ?",
     );
 
 pub(in crate::database) const ADD_SUMS: Statement = Statement::nowhere().on_postgres(

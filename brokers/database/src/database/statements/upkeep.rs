@@ -40,6 +40,12 @@ pub(in crate::database) const LEASES_ENDED: Statement = Statement::new(
      THEN JOIN hereafter_job AS j ON (j.seq = r.seq)",
 );
 
+/// How many there are, whoever has locked them; counted up to a limit.
+pub(in crate::database) const COUNT_ENDED: Statement = Statement::nowhere().on_servers(
+    "SELECT count(*) AS ended FROM
+         (SELECT r.seq FROM hereafter_running AS r WHERE r.lease_end <= ? LIMIT ?) AS t",
+);
+
 /// A job whose begun delivery was lost goes behind its neighbours, so that one that kills
 /// its workers does not hold them up by being the first again each time.
 pub(in crate::database) static RECLAIM: Bulk = Bulk::new(
