@@ -3,10 +3,11 @@
 use crate::support::System;
 
 /// Prints, runs, and has nothing left to do; what was printed is what a person could run.
-fn goes_through(system: &System, newest: i64, create: &str) {
+fn goes_through(system: &System, newest: i64, create: &str, [begin, end]: [&str; 2]) {
     let printed = system.text(&["migrate", "--dry-run"]);
-    assert!(printed.starts_with("-- version 1\nBEGIN"), "{printed}");
-    assert!(printed.contains(create) && printed.trim_end().ends_with("COMMIT;"), "{printed}");
+    assert!(printed.starts_with(&format!("-- version 1\n{begin}")), "{printed}");
+    assert!(printed.contains(create), "{printed}");
+    assert!(printed.lines().last().unwrap().starts_with(end), "{printed}");
     // It has created nothing.
     let steps = system.json(&["migrate", "--dry-run"]);
     assert_eq!(steps["migrations"][0]["version"], 1);
@@ -18,9 +19,11 @@ fn goes_through(system: &System, newest: i64, create: &str) {
     assert_eq!(system.text(&["jobs", "list"]), "no job fits\n");
 }
 
+const TRANSACTION: [&str; 2] = ["BEGIN", "COMMIT;"];
+
 #[test]
 fn a_file_is_brought_up_to_date() {
-    goes_through(&System::new(), 6, "CREATE TABLE hereafter_job (");
+    goes_through(&System::new(), 6, "CREATE TABLE hereafter_job (", TRANSACTION);
 }
 
 #[test]
@@ -39,7 +42,18 @@ fn a_schema_is_brought_up_to_date() {
     let server = taskservers::Postgres::shared();
     let schema = server.schema();
     let system = System::at(format!("{}?schema={schema}", server.url()));
-    goes_through(&system, 1, &format!("CREATE TABLE \"{schema}\".job ("));
+    goes_through(&system, 1, &format!("CREATE TABLE \"{schema}\".job ("), TRANSACTION);
+}
+
+#[cfg(feature = "mysql")]
+#[test]
+fn tables_on_mariadb_are_brought_up_to_date() {
+    let server = taskservers::MariaDb::shared();
+    let prefix = server.prefix();
+    let system = System::at(format!("{}?prefix={prefix}", server.url()));
+    let create = format!("CREATE TABLE IF NOT EXISTS {prefix}job (");
+    // A table is there at once, whatever a transaction says.
+    goes_through(&system, 1, &create, ["SELECT get_lock(", "SELECT release_lock("]);
 }
 
 #[cfg(feature = "postgres")]

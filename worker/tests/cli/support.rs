@@ -29,7 +29,7 @@ impl System {
     }
 
     /// With a store at this URL.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn at(url: String) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), url }
     }

@@ -1,8 +1,10 @@
 //! What is particular to PostgreSQL: servers, sessions, wake-ups, and transactions beside each other.
 #![cfg(feature = "postgres")]
 
+#[path = "../on_servers/contention.rs"]
 mod contention;
 mod doctor;
+#[path = "../on_servers/lost.rs"]
 mod lost;
 mod open;
 mod plain_sql;

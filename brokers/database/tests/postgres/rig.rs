@@ -9,6 +9,7 @@ use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
 use taskcore::broker::{ConnectError, Delivery, Operate};
 use taskcore::error_chain;
 use taskservers::Postgres;
+pub(crate) use taskservers::Postgres as Server;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -51,7 +52,8 @@ impl Rig {
     }
 }
 
-/// A connection of somebody else. In statements, `{s}` is the schema.
+/// A connection of somebody else. In statements, `{s}` is the schema, and `{t}` what comes before the name
+/// of a table.
 pub(crate) struct Raw {
     pub(crate) sql: PgConnection,
     schema: String,
@@ -59,7 +61,8 @@ pub(crate) struct Raw {
 
 impl Raw {
     fn text(&self, statement: &str) -> String {
-        statement.replace("{s}", &format!("\"{}\"", self.schema))
+        let schema = format!("\"{}\"", self.schema);
+        statement.replace("{t}", &format!("{schema}.")).replace("{s}", &schema)
     }
 
     pub(crate) async fn run(&mut self, statement: &str) {
@@ -147,6 +150,24 @@ pub(crate) async fn waiting(raw: &mut Raw, broker: &Arc<PostgresBroker>) -> Join
     });
     until("the worker has looked", async || raw.texts(looked).await != before).await;
     task
+}
+
+/// Ends every session of ours.
+pub(crate) async fn end_sessions(rig: &Rig) {
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+         WHERE application_name = 'hereafter'";
+    rig.raw().await.number(end).await;
+}
+
+/// Polling alone cannot meet it: who listens looks by itself only after 800 ms.
+const BY_NOTIFICATION: Duration = Duration::from_millis(200);
+
+/// A waiting worker is woken by others.
+pub(crate) async fn is_woken(rig: &Rig, worker: &Arc<PostgresBroker>) {
+    listening(worker).await;
+    let client = rig.open().await;
+    let median = median_latency(rig, worker, &client, 5).await;
+    assert!(median < BY_NOTIFICATION, "{median:?}");
 }
 
 /// How long after commits a waiting worker got the jobs: the median of some rounds.

@@ -1,27 +1,19 @@
 //! Connections that are lost come back by themselves, on the same broker.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use taskbroker_database::postgres::PostgresBroker;
+use taskbroker_database::DatabaseBroker;
 use taskcore::QueueName;
 use taskcore::broker::{Broker, BrokerError, NewJob};
-use taskservers::Postgres;
 use tokio::time::timeout;
 
 use crate::rig::{
-    Rig, done, in_time, job, jobs, listening, median_latency, settle, store, take, until,
+    Rig, Server, done, end_sessions, in_time, is_woken, job, jobs, settle, store, take, until,
 };
 
-const END_ALL: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-     WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()";
-
-/// Polling alone cannot meet it: who listens looks by itself only after 800 ms.
-const BY_NOTIFICATION: Duration = Duration::from_millis(200);
-
 /// Every call succeeds in a while, without help.
-async fn comes_back(broker: &PostgresBroker) {
+async fn comes_back(broker: &DatabaseBroker) {
     let job = job();
     until("a job is stored", async || {
         in_time(broker.enqueue(std::slice::from_ref(&job))).await.is_ok()
@@ -38,27 +30,20 @@ async fn comes_back(broker: &PostgresBroker) {
     }
 }
 
-async fn is_woken_by_notification(rig: &Rig, worker: &Arc<PostgresBroker>) {
-    listening(worker).await;
-    let client = rig.open().await;
-    let median = median_latency(rig, worker, &client, 5).await;
-    assert!(median < BY_NOTIFICATION, "{median:?}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_of_the_server_jobs_and_wake_ups_come_again() {
-    let mut server = Postgres::start();
+    let mut server = Server::start();
     let rig = Rig::on(&server);
     let broker = rig.open().await;
     store(&broker, &jobs(1)).await;
     server.restart();
     comes_back(&broker).await;
-    is_woken_by_notification(&rig, &broker).await;
+    is_woken(&rig, &broker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_crash_of_the_server_what_was_stored_is_there() {
-    let mut server = Postgres::start();
+    let mut server = Server::start();
     let rig = Rig::on(&server);
     let broker = rig.open().await;
     store(&broker, &jobs(1)).await;
@@ -67,28 +52,28 @@ async fn after_a_crash_of_the_server_what_was_stored_is_there() {
     assert!(matches!(error, BrokerError::Unavailable { .. }), "{error:?}");
     server.start_again();
     comes_back(&broker).await;
-    is_woken_by_notification(&rig, &broker).await;
+    is_woken(&rig, &broker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_were_ended_are_not_noticed_by_callers() {
-    let server = Postgres::start();
+    let server = Server::start();
     let rig = Rig::on(&server);
     let broker = rig.open().await;
     for _ in 0..5 {
         store(&broker, &jobs(1)).await;
         let deliveries = take(&broker, 1).await;
-        server.psql(END_ALL);
+        end_sessions(&rig).await;
         settle(&broker, done(&deliveries[0])).await;
-        server.psql(END_ALL);
+        end_sessions(&rig).await;
         broker.depth(&[QueueName::DEFAULT]).await.unwrap();
     }
-    is_woken_by_notification(&rig, &broker).await;
+    is_woken(&rig, &broker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_wait_for_a_server_that_stands_still_and_succeed_when_it_goes_on() {
-    let server = Postgres::start();
+    let server = Server::start();
     let rig = Rig::on(&server);
     let broker = rig.open().await;
     store(&broker, &jobs(1)).await;
@@ -107,11 +92,11 @@ async fn calls_wait_for_a_server_that_stands_still_and_succeed_when_it_goes_on()
         assert!(stored.is_ok() && depth.is_ok(), "{stored:?} {depth:?}");
     }
     comes_back(&broker).await;
-    is_woken_by_notification(&rig, &broker).await;
+    is_woken(&rig, &broker).await;
 }
 
 /// Stores one job, again and again with its id while the answer is lost; how often it was lost.
-async fn store_stubbornly(broker: &PostgresBroker, job: &NewJob) -> usize {
+async fn store_stubbornly(broker: &DatabaseBroker, job: &NewJob) -> usize {
     let mut failed = 0;
     while in_time(broker.enqueue(std::slice::from_ref(job))).await.is_err() {
         failed += 1;
@@ -121,7 +106,7 @@ async fn store_stubbornly(broker: &PostgresBroker, job: &NewJob) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_answer_was_lost_is_stored_once() {
-    let server = Postgres::start();
+    let server = Server::start();
     let rig = Rig::on(&server);
     let broker = rig.open().await;
     let all = jobs(40);
@@ -136,15 +121,13 @@ async fn a_job_whose_answer_was_lost_is_stored_once() {
         }
     });
     let mut raw = rig.raw().await;
-    let end_ours = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-         WHERE application_name = 'hereafter'";
     let mut stored = 0;
     while !storing.is_finished() {
         // Whenever one more is there, so that it goes on although all its sessions are ended.
-        let count = raw.number("SELECT count(*) FROM {s}.job").await;
+        let count = raw.number("SELECT count(*) FROM {t}job").await;
         if count > stored {
             stored = count;
-            raw.number(end_ours).await;
+            end_sessions(&rig).await;
         }
     }
     let failed = storing.await.unwrap();

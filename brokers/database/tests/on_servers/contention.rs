@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::future::{join, join_all, try_join_all};
-use taskbroker_database::postgres::PostgresBroker;
+use taskbroker_database::DatabaseBroker;
 use taskcore::JobId;
 use taskcore::broker::{
     Broker, CancelScope, Enqueued, Input, Maintain, NewJob, OnConflict, Operate, Settled, Unique,
@@ -13,11 +13,11 @@ use taskcore::broker::{
 
 use crate::rig::{Rig, done, in_time, job, jobs, request, store, take};
 
-async fn brokers(rig: &Rig, count: usize) -> Vec<Arc<PostgresBroker>> {
+async fn brokers(rig: &Rig, count: usize) -> Vec<Arc<DatabaseBroker>> {
     join_all((0..count).map(|_| rig.open())).await
 }
 
-async fn drain(broker: Arc<PostgresBroker>) -> Vec<JobId> {
+async fn drain(broker: Arc<DatabaseBroker>) -> Vec<JobId> {
     let mut taken = Vec::new();
     loop {
         let deliveries = take(&broker, 37).await;
@@ -55,7 +55,7 @@ async fn of_two_verdicts_with_one_receipt_one_counts() {
         answers.sort_by_key(|answer| *answer == Settled::Stale);
         assert_eq!(answers, [Settled::Applied, Settled::Stale]);
     }
-    let rows = rig.raw().await.number("SELECT count(*) FROM {s}.outcome").await;
+    let rows = rig.raw().await.number("SELECT count(*) FROM {t}outcome").await;
     assert_eq!(rows, 40);
 }
 
@@ -134,7 +134,7 @@ async fn of_many_jobs_with_one_key_one_is_stored_and_the_others_are_told_which()
 }
 
 /// Everything that takes locks, in a loop.
-async fn mix(broker: Arc<PostgresBroker>, own: usize) -> usize {
+async fn mix(broker: Arc<DatabaseBroker>, own: usize) -> usize {
     let mut settled = 0;
     for round in 0..25 {
         let mut batch = jobs(5);
@@ -165,13 +165,13 @@ async fn whatever_is_done_at_once_nobody_waits_in_a_circle() {
     let settled: usize = in_time(try_join_all(mixes)).await.unwrap().into_iter().sum();
     let mut raw = rig.raw().await;
     assert_eq!(
-        raw.number("SELECT count(*) FROM {s}.outcome WHERE state = 'done'").await,
+        raw.number("SELECT count(*) FROM {t}outcome WHERE state = 'done'").await,
         i64::try_from(settled).unwrap()
     );
     // Every job is in exactly one state.
-    let places = "SELECT count(*) FROM {s}.job AS j WHERE 1 <>
-         (SELECT count(*) FROM (SELECT seq FROM {s}.ready UNION ALL SELECT seq FROM {s}.scheduled
-             UNION ALL SELECT seq FROM {s}.running UNION ALL SELECT seq FROM {s}.outcome
-             UNION ALL SELECT seq FROM {s}.blocked WHERE broken = 0) AS t WHERE t.seq = j.seq)";
+    let places = "SELECT count(*) FROM {t}job AS j WHERE 1 <>
+         (SELECT count(*) FROM (SELECT seq FROM {t}ready UNION ALL SELECT seq FROM {t}scheduled
+             UNION ALL SELECT seq FROM {t}running UNION ALL SELECT seq FROM {t}outcome
+             UNION ALL SELECT seq FROM {t}blocked WHERE broken = 0) AS t WHERE t.seq = j.seq)";
     assert_eq!(raw.number(places).await, 0);
 }

@@ -1,0 +1,13 @@
+//! What is particular to MariaDB: servers, sessions, and transactions beside each other.
+#![cfg(feature = "mysql")]
+
+#[path = "../on_servers/contention.rs"]
+mod contention;
+#[path = "../on_servers/lost.rs"]
+mod lost;
+mod open;
+mod rig;
+mod schema;
+mod upkeep;
+#[path = "../words/mod.rs"]
+mod words;
