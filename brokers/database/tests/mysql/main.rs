@@ -8,6 +8,10 @@ mod lost;
 mod open;
 mod rig;
 mod schema;
+#[path = "../on_servers/stores.rs"]
+mod stores;
+#[path = "../on_servers/tidying.rs"]
+mod tidying;
 mod upkeep;
 #[path = "../words/mod.rs"]
 mod words;

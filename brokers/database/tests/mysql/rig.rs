@@ -51,6 +51,25 @@ impl Rig {
     }
 }
 
+impl Rig {
+    /// What tells the store from others.
+    pub(crate) fn name(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether there are tables of it.
+    pub(crate) async fn is_made(&self) -> bool {
+        let tables = format!(
+            "SELECT count(*) FROM information_schema.tables WHERE table_name = '{}schema'",
+            self.prefix
+        );
+        self.raw().await.number(&tables).await > 0
+    }
+}
+
+/// The type of what is counted.
+pub(crate) const INTEGER: &str = "signed";
+
 /// A connection of somebody else. In statements, `{t}` is what comes before the name of a table.
 pub(crate) struct Raw {
     pub(crate) sql: MySqlConnection,

@@ -10,6 +10,10 @@ mod open;
 mod plain_sql;
 mod rig;
 mod schema;
+#[path = "../on_servers/stores.rs"]
+mod stores;
+#[path = "../on_servers/tidying.rs"]
+mod tidying;
 mod tls;
 mod upkeep;
 mod wake;

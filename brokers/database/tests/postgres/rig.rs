@@ -52,6 +52,23 @@ impl Rig {
     }
 }
 
+impl Rig {
+    /// What tells the store from others.
+    pub(crate) fn name(&self) -> &str {
+        &self.schema
+    }
+
+    /// Whether there is anything of it.
+    pub(crate) async fn is_made(&self) -> bool {
+        let schemas =
+            format!("SELECT count(*) FROM pg_namespace WHERE nspname = '{}'", self.schema);
+        self.raw().await.number(&schemas).await > 0
+    }
+}
+
+/// The type of what is counted.
+pub(crate) const INTEGER: &str = "bigint";
+
 /// A connection of somebody else. In statements, `{s}` is the schema, and `{t}` what comes before the name
 /// of a table.
 pub(crate) struct Raw {

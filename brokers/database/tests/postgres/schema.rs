@@ -1,11 +1,9 @@
 //! The schema, who may have written it, and what is refused.
 
-use std::sync::Arc;
-
 use taskbroker_database::postgres::PostgresBroker;
 use taskcore::broker::{Broker, ConnectError};
 
-use crate::rig::{Rig, SCHEMA, jobs, refusal, store, take};
+use crate::rig::{Rig, SCHEMA};
 
 /// Tables, constraints, indexes and sequences as the server tells them.
 const SNAPSHOT: &str = "
@@ -56,18 +54,6 @@ async fn the_migrated_schema_is_the_one_on_file() {
 }
 
 #[tokio::test]
-async fn of_programs_that_start_together_one_migrates_and_all_work() {
-    let rig = Rig::shared();
-    let opened = futures::future::join_all((0..8).map(|_| rig.open())).await;
-    for broker in &opened {
-        store(broker, &jobs(3)).await;
-    }
-    let mut raw = rig.raw().await;
-    assert_eq!(raw.number("SELECT count(*) FROM {s}.job").await, 24);
-    assert_eq!(raw.number("SELECT count(*) FROM {s}.schema").await, SCHEMA);
-}
-
-#[tokio::test]
 async fn a_newer_schema_is_refused_with_both_versions_and_left_as_it_is() {
     let rig = Rig::shared();
     let mut raw = rig.raw().await;
@@ -81,27 +67,4 @@ async fn a_newer_schema_is_refused_with_both_versions_and_left_as_it_is() {
     let relations = "SELECT count(*) FROM pg_class WHERE relnamespace = '{s}'::regnamespace";
     assert_eq!(raw.number(relations).await, 1);
     assert_eq!(raw.number("SELECT count(*) FROM {s}.schema").await, 1);
-}
-
-#[tokio::test]
-async fn who_only_looks_creates_nothing() {
-    let rig = Rig::shared();
-    let text = refusal(rig.options().existing()).await;
-    assert!(text.contains("no tables of Hereafter") && text.contains(&rig.schema), "{text}");
-    let mut raw = rig.raw().await;
-    let schemas = format!("SELECT count(*) FROM pg_namespace WHERE nspname = '{}'", rig.schema);
-    assert_eq!(raw.number(&schemas).await, 0);
-    rig.open().await;
-    PostgresBroker::open(rig.options().existing()).await.unwrap();
-}
-
-#[tokio::test]
-async fn two_schemas_in_one_database_do_not_see_each_other_s_jobs() {
-    let (one, other) = (Rig::shared(), Rig::shared());
-    let (first, second): (Arc<_>, Arc<_>) = (one.open().await, other.open().await);
-    store(&first, &jobs(3)).await;
-    assert!(take(&second, 10).await.is_empty());
-    store(&second, &jobs(2)).await;
-    assert_eq!(take(&first, 10).await.len(), 3);
-    assert_eq!(take(&second, 10).await.len(), 2);
 }
