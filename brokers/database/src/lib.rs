@@ -9,8 +9,10 @@
 #![cfg_attr(
     not(all(feature = "sqlite", feature = "postgres", feature = "mysql")),
     allow(
+        clippy::match_single_binding,
         dead_code,
         irrefutable_let_patterns,
+        unreachable_patterns,
         unused_imports,
         unused_mut,
         unused_variables,

@@ -9,6 +9,8 @@ mod help;
 mod logs;
 mod migrate;
 mod operate;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod run;
