@@ -8,9 +8,9 @@ mod health;
 mod help;
 mod logs;
 mod migrate;
-mod operate;
 #[cfg(feature = "mysql")]
 mod mysql;
+mod operate;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod run;
