@@ -36,7 +36,7 @@ fn doctor_tells_of_the_server_and_finds_no_fault() {
         "role: primary",
         "schema: version 1",
         "wake-ups: polling, 10 to 250 ms apart",
-        "oldest ready job: in queue `default`",
+        "oldest ready job: in queue `sums`",
     ] {
         assert!(told.contains(part), "no `{part}` in: {told}");
     }
