@@ -21,7 +21,8 @@ use clap::{Parser, Subcommand};
 /// Measures enqueueing and draining, beside a raw sqlx loop: on SQLite, or with `postgres`.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Jobs of one run; 100,000 by default, 10,000 for `fan-in`, 200,000 items for `stream`.
+    /// Jobs of one run; 100,000 by default, 200,000 for `postgres`, 10,000 for `fan-in`, 200,000
+    /// items for `stream`.
     #[arg(long, global = true)]
     jobs: Option<u64>,
     /// Runs of each side.
@@ -39,7 +40,12 @@ struct Options {
 #[derive(Debug, Clone, Subcommand)]
 enum Side {
     /// Stores jobs through a client.
-    OursEnqueue { url: String, jobs: u64 },
+    OursEnqueue {
+        url: String,
+        jobs: u64,
+        #[arg(default_value_t = ours::BATCH)]
+        batch: u64,
+    },
     /// Stores jobs one by one, so many at a time.
     OursSingle { url: String, jobs: u64, at_once: usize },
     /// Stores the same rows through the driver.
@@ -108,7 +114,7 @@ fn run_side(side: Side) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         match side {
-            Side::OursEnqueue { url, jobs } => ours::enqueue(&url, jobs).await,
+            Side::OursEnqueue { url, jobs, batch } => ours::enqueue(&url, jobs, batch).await,
             Side::OursSingle { url, jobs, at_once } => {
                 ours::enqueue_single(&url, jobs, at_once).await
             }

@@ -12,11 +12,11 @@ pub(crate) async fn no_op(id: u64, name: String) {
     let _ = (id, name);
 }
 
-/// Stores `jobs` calls.
-pub(crate) async fn enqueue(url: &str, jobs: u64) -> anyhow::Result<()> {
+/// Stores `jobs` calls, so many in a batch.
+pub(crate) async fn enqueue(url: &str, jobs: u64, batch: u64) -> anyhow::Result<()> {
     let client = hereafter::connect(url).await?;
-    for first in (0..jobs).step_by(BATCH as usize) {
-        let calls = (first..jobs.min(first + BATCH)).map(|id| no_op(id, format!("user_{id}")));
+    for first in (0..jobs).step_by(usize::try_from(batch)?) {
+        let calls = (first..jobs.min(first + batch)).map(|id| no_op(id, format!("user_{id}")));
         client.delay_all(calls).await?;
     }
     Ok(client.close().await?)

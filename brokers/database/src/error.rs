@@ -225,6 +225,11 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     of_database(error, |code| matches!(code, "40001" | "40P01"))
 }
 
+/// Whether a row is there already.
+pub(crate) fn is_repeated(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation())
+}
+
 /// Whether the connection is lost, or the server is about to end it.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {

@@ -48,6 +48,14 @@ impl Bell {
         Self { wake, telling }
     }
 
+    /// News were committed: tells this process, and others when it is time.
+    pub(super) fn has_news(&mut self) {
+        self.wake.ring();
+        if let Some(telling) = &mut self.telling {
+            telling.untold = telling.untold.max(Some(Untold::News));
+        }
+    }
+
     /// How to commit news and tell others, or `None` for a plain commit.
     pub(super) fn commit_with_news(&mut self) -> Option<Arc<str>> {
         self.commit(Untold::News)

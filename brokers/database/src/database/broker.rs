@@ -52,7 +52,7 @@ impl DatabaseBroker {
         results: true,
         unique: true,
         durable: true,
-        // Bounds how long one call holds the write lock: under half a second.
+        // On a file: bounds how long one call holds the write lock, under half a second.
         max_batch: 50_000,
         // SQLite's own limit for a value is 1,000,000,000 bytes.
         max_envelope: 256 * 1024 * 1024,
@@ -165,6 +165,11 @@ impl Broker for DatabaseBroker {
     }
 
     fn capabilities(&self) -> Capabilities {
+        let max_batch = match self.store.link.dialect.is_serial() {
+            true => Self::CAPABILITIES.max_batch,
+            // There it keeps nobody from storing others.
+            false => 100_000,
+        };
         let durable = self.store.link.is_durable();
         let max_envelope = match self.store.link.kind() {
             // A message takes 16 MiB by default, and a third more than the bytes that it is made of.
@@ -172,7 +177,7 @@ impl Broker for DatabaseBroker {
             Kind::Mysql => 8 * 1024 * 1024,
             _ => Self::CAPABILITIES.max_envelope,
         };
-        Capabilities { durable, max_envelope, ..Self::CAPABILITIES }
+        Capabilities { durable, max_batch, max_envelope, ..Self::CAPABILITIES }
     }
 
     async fn duplicate(&self) -> Result<Arc<dyn Broker>, BrokerError> {

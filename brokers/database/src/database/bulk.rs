@@ -53,6 +53,11 @@ impl Bulk {
         Self { columns: self.columns, statement: self.statement.on_servers(text) }
     }
 
+    /// Whether this database has such a statement.
+    pub(crate) fn is_said_in(&self, dialect: &Dialect) -> bool {
+        !self.statement.text(dialect.kind).is_empty()
+    }
+
     /// The executions that take all items; `rest` binds what follows the rows.
     pub(crate) fn chunks<'a, T>(
         &'static self,

@@ -143,7 +143,8 @@ async fn name(connection: &mut Connection<'_>, events: &mut [Event]) -> Result<(
     Ok(())
 }
 
-fn code(kind: EventKind) -> u8 {
+/// A kind as it is stored.
+pub(super) fn code(kind: EventKind) -> u8 {
     let place = KINDS.iter().position(|known| *known == kind);
     u8::try_from(place.expect("all kinds that this crate records are listed")).expect("few kinds")
 }

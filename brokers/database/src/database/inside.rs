@@ -93,7 +93,7 @@ impl Inside<'_> {
         let lock = if write.needs_all() { Lock::Alone } else { self.lock };
         let begun = self.begin(&mut session).await.map_err(failed)?;
         let mut answer = self.try_to(&mut session, &mut write, begun, lock).await;
-        if session.must_be_alone {
+        if session.must_be_alone() {
             session.roll_back();
             session.sql.script(statements::TAKE_BACK).await.map_err(failed)?;
             answer = self.try_to(&mut session, &mut write, begun, Lock::Alone).await;

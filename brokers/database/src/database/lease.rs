@@ -22,6 +22,7 @@ pub(super) struct Begin(pub(super) Lease);
 impl Write for Begin {
     const NAME: &'static str = "begin";
     const IS_DURABLE: bool = false;
+    const IS_APART: bool = true;
     type Answer = Settled;
 
     async fn apply(&mut self, session: &mut Session<'_>) -> Result<Settled, sqlx::Error> {
@@ -41,6 +42,7 @@ pub(super) struct Extend {
 impl Write for Extend {
     const NAME: &'static str = "extend";
     const IS_DURABLE: bool = false;
+    const IS_APART: bool = true;
     type Answer = Vec<Extended>;
 
     async fn apply(&mut self, session: &mut Session<'_>) -> Result<Vec<Extended>, sqlx::Error> {
@@ -85,12 +87,7 @@ pub(super) async fn held(
     let counts = session.sql.fetch_bulk(&statements::COUNT_HELD, leases, push_lease, rest).await?;
     let mut count = 0;
     for row in &counts {
-        session.saw_edges(row::is_set(row, "edges")?);
-        session.saw_keys(row::is_set(row, "keys")?);
-        session.saw_traces(Traces {
-            attempts: row::is_set(row, "attempts")?,
-            reports: row::is_set(row, "reports")?,
-        });
+        saw(session, row)?;
         count += row::integer(row, "held")?;
     }
     if usize::try_from(count) == Ok(leases.len()) {
@@ -100,6 +97,17 @@ pub(super) async fn held(
     // this transaction, so it does not wait in turn.
     let rows = fetch_held(session, &statements::HELD_FREE, leases).await?;
     of_rows(leases, &rows)
+}
+
+/// Takes over what a statement about leases has seen besides.
+pub(super) fn saw(session: &mut Session<'_>, row: &Row) -> Result<(), sqlx::Error> {
+    session.saw_edges(row::is_set(row, "edges")?);
+    session.saw_keys(row::is_set(row, "keys")?);
+    session.saw_traces(Traces {
+        attempts: row::is_set(row, "attempts")?,
+        reports: row::is_set(row, "reports")?,
+    });
+    Ok(())
 }
 
 /// The same without keeping them from changing.
@@ -127,6 +135,20 @@ fn of_rows(leases: &[Lease], rows: &[Row]) -> Result<HashSet<Lease>, sqlx::Error
         held.insert(Key { seq: row::integer(row, "seq")?, token: row::integer(row, "token")? });
     }
     Ok(leases.iter().copied().filter(|lease| held.contains(&Key::of(lease))).collect())
+}
+
+/// The same for rows that hold many, as a seq and a token of 8 bytes each.
+pub(super) fn among(leases: &[Lease], rows: &[Row]) -> Result<HashSet<Lease>, sqlx::Error> {
+    let mut ended = HashSet::with_capacity(leases.len());
+    for row in rows {
+        let bytes = row::bytes(row, "leases")?;
+        let (numbers, _) = bytes.as_chunks::<8>();
+        for [seq, token] in numbers.as_chunks::<2>().0 {
+            let (seq, token) = (i64::from_be_bytes(*seq), i64::from_be_bytes(*token));
+            ended.insert(Key { seq, token });
+        }
+    }
+    Ok(leases.iter().copied().filter(|lease| ended.contains(&Key::of(lease))).collect())
 }
 
 /// What the table knows of a lease.

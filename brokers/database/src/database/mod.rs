@@ -2,6 +2,7 @@
 //! statements are written, connections are opened and commits are noticed.
 
 mod args;
+mod at_once;
 mod attempts;
 mod bell;
 mod broker;

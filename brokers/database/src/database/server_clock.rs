@@ -23,11 +23,15 @@ impl StoreClock {
     }
 
     /// The server says that it is this time now; answers it as tests have moved it.
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn adjust(&self, server_ms: i64) -> i64 {
         let ahead_ms = server_ms.saturating_sub(Clock::system().now_ms());
         self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
         self.now_ms()
+    }
+
+    /// How far tests have moved it.
+    pub(crate) fn moved_ms(&self) -> i64 {
+        self.clock.now_ms().saturating_sub(Clock::system().now_ms())
     }
 
     /// Sleeps until it is this time, or the clock was moved. Cancel-safe.

@@ -30,8 +30,12 @@ pub(crate) struct Session<'c> {
     pub(super) sums: Sums,
     /// Whether nobody else writes while the transaction lasts.
     is_alone: bool,
-    /// Set when an operation asked for that and did not have it.
-    pub(super) must_be_alone: bool,
+    /// Set when an operation asked for that.
+    asked_to_be_alone: bool,
+    /// Whether jobs are taken for new, at the price of the transaction if one is there already.
+    pub(super) takes_for_new: bool,
+    /// Set when that was so.
+    pub(super) has_repeats: bool,
     events: NewEvents,
     known: Known,
 }
@@ -66,7 +70,9 @@ impl<'c> Session<'c> {
             last_seq: None,
             sums: Sums::default(),
             is_alone: false,
-            must_be_alone: false,
+            asked_to_be_alone: false,
+            takes_for_new: false,
+            has_repeats: false,
             events: NewEvents::keeping(kept_events),
             known: Known::default(),
         }
@@ -76,7 +82,9 @@ impl<'c> Session<'c> {
     pub(crate) fn begin(&mut self, now_ms: i64, is_alone: bool) {
         self.now_ms = now_ms;
         self.is_alone = is_alone;
-        self.must_be_alone = false;
+        self.asked_to_be_alone = false;
+        self.takes_for_new = false;
+        self.has_repeats = false;
         self.has_news = false;
         self.has_reports = false;
         self.last_seq = None;
@@ -89,11 +97,21 @@ impl<'c> Session<'c> {
     /// What waits for what, who holds a key and what is continued is read and written in many
     /// steps. Most transactions touch none of it and run beside each other.
     pub(super) fn alone(&mut self) -> Result<(), sqlx::Error> {
+        self.asked_to_be_alone = true;
         if self.is_alone {
             return Ok(());
         }
-        self.must_be_alone = true;
         Err(sqlx::Error::Protocol("the transaction needs the store for itself".to_owned()))
+    }
+
+    /// Whether an operation asked for that, and had it or not.
+    pub(super) fn asked_to_be_alone(&self) -> bool {
+        self.asked_to_be_alone
+    }
+
+    /// Whether an operation asked for that and did not have it.
+    pub(super) fn must_be_alone(&self) -> bool {
+        self.asked_to_be_alone && !self.is_alone
     }
 
     /// Writes what the operations of the transaction have in common, right before the commit.

@@ -1,7 +1,7 @@
 //! Recording verdicts.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use taskcore::broker::{AttemptEnd, EventKind, JobState, Keep, Settled, Settlement, Verdict};
 use taskcore::{Failure, JobId, Payload};
@@ -25,6 +25,8 @@ pub(super) struct Settle(pub(super) Vec<Settlement>);
 
 impl Write for Settle {
     const NAME: &'static str = "settle";
+    /// Most jobs are nothing to others.
+    const MAY_NEED_ALL: bool = true;
     type Answer = Vec<Settled>;
 
     async fn apply(&mut self, session: &mut Session<'_>) -> Result<Vec<Settled>, sqlx::Error> {
@@ -33,14 +35,18 @@ impl Write for Settle {
         let mut asked: Vec<Lease> = asked.into_iter().collect();
         // In the order of the tables, so that neighbours share pages.
         asked.sort_unstable_by_key(|lease| lease.seq);
+        let mut recorded = record(session, &self.0, &leases, &asked).await?;
+        asked.retain(|lease| !recorded.contains(lease));
         let mut open = lease::held(session, &asked).await?;
         let mut verdicts = Verdicts::default();
         let mut answers = Vec::with_capacity(self.0.len());
         for (settlement, lease) in self.0.iter().zip(leases) {
             // Removed, because a second verdict in one batch comes after the first.
-            let is_current = lease.is_some_and(|lease| open.remove(&lease));
             let applies = match lease {
-                Some(lease) if is_current => {
+                Some(lease) if recorded.remove(&lease) => {
+                    verdicts.add_recorded(lease, &settlement.verdict, session.now_ms)
+                }
+                Some(lease) if open.remove(&lease) => {
                     verdicts.add(lease, &settlement.verdict, session.now_ms)
                 }
                 _ => false,
@@ -53,6 +59,47 @@ impl Write for Settle {
         verdicts.write(session).await?;
         Ok(answers)
     }
+}
+
+/// Where one statement can record verdicts as it looks whether they count, and all of them are
+/// successes of which something is kept, it does so. Answers the leases that it has ended; others may
+/// be current all the same, as one that is being extended.
+async fn record(
+    session: &mut Session<'_>,
+    batch: &[Settlement],
+    leases: &[Option<Lease>],
+    asked: &[Lease],
+) -> Result<HashSet<Lease>, sqlx::Error> {
+    if !statements::RECORD.is_said_in(&session.sql.dialect) {
+        return Ok(HashSet::new());
+    }
+    let now_ms = session.now_ms;
+    let mut done = HashMap::with_capacity(asked.len());
+    for (settlement, lease) in batch.iter().zip(leases) {
+        let Verdict::Done { result, keep: Keep::For(span) } = &settlement.verdict else {
+            return Ok(HashSet::new());
+        };
+        if let Some(lease) = lease {
+            // The first verdict of a batch counts.
+            let keep_until = later(now_ms, *span);
+            done.entry(*lease).or_insert(Done {
+                seq: lease.seq,
+                keep_until,
+                result: result.as_ref(),
+            });
+        }
+    }
+    let row = |args: &mut Args, lease: &Lease| {
+        let done = &done[lease];
+        args.push(lease.seq);
+        args.push(lease.token);
+        args.push(done.keep_until);
+        args.push(done.result.map(Payload::as_slice));
+    };
+    let rest = |args: Args| args.with(now_ms).with(now_ms);
+    let answers = session.sql.fetch_bulk(&statements::RECORD, asked, row, rest).await?;
+    answers.iter().try_for_each(|answer| lease::saw(session, answer))?;
+    lease::among(asked, &answers)
 }
 
 /// `None` for a receipt that is not ours, or is another job's.
@@ -85,6 +132,8 @@ fn note(session: &mut Session<'_>, Settlement { job, receipt, verdict }: &Settle
 #[derive(Debug, Default)]
 struct Verdicts<'a> {
     settled: Vec<i64>,
+    /// Those that are done and need no more than to be told of.
+    recorded: Vec<i64>,
     done: Vec<Done<'a>>,
     /// Ids of jobs that are done, by the time from which upkeep looks at them.
     ids_by_end: BTreeMap<i64, Vec<u8>>,
@@ -182,6 +231,14 @@ impl<'a> Verdicts<'a> {
         true
     }
 
+    /// Adds one that [`record`] has written.
+    fn add_recorded(&mut self, lease: Lease, verdict: &Verdict, now_ms: i64) -> bool {
+        let Verdict::Done { keep: Keep::For(span), .. } = verdict else { return false };
+        self.recorded.push(lease.seq);
+        push_id(self.ids_by_end.entry(later(now_ms, *span)).or_default(), lease.job);
+        true
+    }
+
     fn end(&mut self, seq: i64, end: AttemptEnd, failure: Option<&Failure>) {
         self.ended.push(attempts::Ended { seq, end, failure: failure.map(json) });
     }
@@ -240,7 +297,9 @@ impl<'a> Verdicts<'a> {
             return Ok(());
         }
         let dropped = self.dropped.iter().map(|dropped| dropped.seq);
-        let done: Vec<i64> = self.done.iter().map(|done| done.seq).chain(dropped).collect();
+        let recorded = self.recorded.iter().copied();
+        let done: Vec<i64> =
+            recorded.chain(self.done.iter().map(|done| done.seq)).chain(dropped).collect();
         dependants::ended(session, &done, JobState::Done).await?;
         let failed: Vec<i64> = self.failed.iter().map(|failed| failed.seq).collect();
         dependants::ended(session, &failed, JobState::Failed).await?;
@@ -262,7 +321,8 @@ impl<'a> Verdicts<'a> {
         if !session.has_keys().await? {
             return Ok(());
         }
-        let seqs: Vec<i64> = self.done.iter().map(|done| done.seq).collect();
+        let recorded = self.recorded.iter().copied();
+        let seqs: Vec<i64> = recorded.chain(self.done.iter().map(|done| done.seq)).collect();
         unique::ended(session, &seqs).await
     }
 

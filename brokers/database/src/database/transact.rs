@@ -32,19 +32,38 @@ pub(super) struct Transactor {
     session: Option<Session<'static>>,
     /// Whether commits wait for the disk now, where the connection and not the transaction says so.
     syncs: bool,
+    /// Whether the last group that might have needed the store for itself did.
+    expects_to_be_alone: bool,
 }
 
 /// How a transaction runs.
 #[derive(Debug, Clone, Copy)]
 struct Terms {
     is_durable: bool,
-    is_alone: bool,
+    manner: Manner,
+}
+
+/// What a group may need that most do not.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    place: Place,
+    /// Whether jobs are taken for new, which fails if one of them is there already.
+    takes_for_new: bool,
+}
+
+/// How a transaction stands to the others of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// With one that has the store for itself, too.
+    Apart,
+    Beside,
+    Alone,
 }
 
 impl Transactor {
     pub(super) fn new(setup: Setup) -> Self {
         let syncs = setup.syncs;
-        Self { setup, session: None, syncs }
+        Self { setup, session: None, syncs, expects_to_be_alone: false }
     }
 
     /// Opens the connection now, so that whoever opens the store learns why it cannot be.
@@ -93,6 +112,16 @@ impl Transactor {
     /// Runs a group in one transaction, and answers each of its callers.
     pub(super) async fn commit(&mut self, mut group: Vec<Box<dyn Operation>>) {
         group.retain(|operation| operation.is_wanted());
+        if let [operation] = &mut *group
+            && self.at_once(&mut **operation).await
+        {
+            group.into_iter().for_each(|operation| operation.answer(Ok(())));
+            // Only now, because callers need not wait until others know.
+            if self.wants_to_ring_at().is_some_and(|ring_at| ring_at <= Instant::now()) {
+                self.ring().await;
+            }
+            return;
+        }
         let error = match self.transact_patiently(&mut group).await {
             Ok(()) => {
                 return group.into_iter().for_each(|operation| operation.answer(Ok(())));
@@ -113,13 +142,45 @@ impl Transactor {
         }
     }
 
+    /// Runs an operation as a single statement, if it has one. Where that does not succeed, whatever
+    /// the reason, it is run in a transaction, which finds out what there is to say of it.
+    async fn at_once(&mut self, operation: &mut dyn Operation) -> bool {
+        let link = self.setup.link.clone();
+        // A pooler's connection has none of our settings outside of a transaction.
+        if link.dialect.is_serial() || link.dialect.is_pooled {
+            return false;
+        }
+        let opened = match self.session.take() {
+            Some(session) => Ok(session),
+            None => within(TRANSACTION_TIME, self.open())
+                .await
+                .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
+        };
+        let Ok(mut session) = opened else { return false };
+        session.begin(link.clock.now_ms(), false);
+        let ran = within(TRANSACTION_TIME, operation.at_once(&mut session, &link.clock)).await;
+        let is_done = match ran {
+            Ok(Ok(is_done)) => is_done,
+            // What the server has refused leaves the connection as it was.
+            Ok(Err(error)) if error.as_database_error().is_some() && !is_lost(&error) => false,
+            // Its session is lost, or nobody knows in which state it is.
+            Ok(Err(_)) | Err(_) => return false,
+        };
+        if is_done && session.has_news {
+            self.setup.bell.has_news();
+        }
+        self.session = Some(session);
+        is_done
+    }
+
     /// Runs it again where another transaction was in the way.
     async fn transact_patiently(&mut self, group: &mut [Box<dyn Operation>]) -> Result<(), Failed> {
-        let mut is_alone = group.iter().any(|operation| operation.needs_all());
+        let mut manner = Manner { place: self.place_for(group), takes_for_new: true };
         let mut pause = Duration::from_millis(2);
         for _ in 0..COLLISIONS {
-            match self.transact_in_time(group, is_alone).await {
-                Err(Failed::NeedsAll) => is_alone = true,
+            match self.transact_in_time(group, manner).await {
+                Err(Failed::NeedsAll) => manner.place = Place::Alone,
+                Err(Failed::Repeats) => manner.takes_for_new = false,
                 Err(Failed::Collided(_)) => {
                     tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
                     pause *= 2;
@@ -127,20 +188,33 @@ impl Transactor {
                 answer => return answer,
             }
         }
-        self.transact_in_time(group, true).await
+        self.transact_in_time(group, Manner { place: Place::Alone, takes_for_new: false }).await
+    }
+
+    fn place_for(&self, group: &[Box<dyn Operation>]) -> Place {
+        let may_need_all = || group.iter().any(|operation| operation.may_need_all());
+        if group.iter().any(|operation| operation.needs_all())
+            || (self.expects_to_be_alone && may_need_all())
+        {
+            Place::Alone
+        } else if group.iter().all(|operation| operation.is_apart()) {
+            Place::Apart
+        } else {
+            Place::Beside
+        }
     }
 
     /// A server that has stopped to answer is given up after a while.
     async fn transact_in_time(
         &mut self,
         group: &mut [Box<dyn Operation>],
-        is_alone: bool,
+        manner: Manner,
     ) -> Result<(), Failed> {
         if self.setup.link.dialect.is_serial() {
-            return self.transact(group, is_alone).await;
+            return self.transact(group, manner).await;
         }
         let name = group.first().map_or("nothing", |operation| operation.name());
-        match within(TRANSACTION_TIME, self.transact(group, is_alone)).await {
+        match within(TRANSACTION_TIME, self.transact(group, manner)).await {
             Ok(answer) => answer,
             Err(_) => {
                 // Its session went with the future.
@@ -154,12 +228,12 @@ impl Transactor {
     async fn transact(
         &mut self,
         group: &mut [Box<dyn Operation>],
-        is_alone: bool,
+        manner: Manner,
     ) -> Result<(), Failed> {
         let Some(first) = group.first() else { return Ok(()) };
         let name = first.name();
         let is_durable = group.iter().any(|operation| operation.is_durable());
-        let mut session = self.begin(name, Terms { is_durable, is_alone }).await?;
+        let mut session = self.begin(name, Terms { is_durable, manner }).await?;
         for operation in &mut *group {
             if let Err(error) = operation.apply(&mut session).await {
                 return Err(self.roll_back(session, operation.name(), error).await);
@@ -186,6 +260,9 @@ impl Transactor {
             self.setup.bell.wake.ring();
         } else if is_said {
             self.setup.bell.wake.ring_for_readers();
+        }
+        if group.iter().any(|operation| operation.may_need_all()) {
+            self.expects_to_be_alone = session.asked_to_be_alone();
         }
         self.session = Some(session);
         Ok(())
@@ -225,14 +302,19 @@ impl Transactor {
             Kind::Sqlite => self.begin_on_file(session, terms).await,
             #[cfg(any(feature = "postgres", feature = "mysql"))]
             _ => {
-                let Terms { is_durable, is_alone } = terms;
+                let Terms { is_durable, manner: Manner { place, takes_for_new } } = terms;
                 let begin =
                     if is_durable { statements::BEGIN_DURABLE } else { statements::BEGIN_FAST };
-                let begin = if is_alone { begin.alone } else { begin.beside };
+                let begin = match place {
+                    Place::Apart => begin.apart,
+                    Place::Beside => begin.beside,
+                    Place::Alone => begin.alone,
+                };
                 let rows = session.sql.script(begin).await?;
                 let now = rows.last().ok_or(sqlx::Error::RowNotFound)?;
                 let now_ms = self.setup.link.clock.adjust(row::integer(now, "now_ms")?);
-                session.begin(now_ms, is_alone);
+                session.begin(now_ms, place == Place::Alone);
+                session.takes_for_new = takes_for_new;
                 Ok(session)
             }
         }
@@ -292,8 +374,10 @@ impl Transactor {
         name: &'static str,
         error: sqlx::Error,
     ) -> Failed {
-        let failed = if session.must_be_alone {
+        let failed = if session.must_be_alone() {
             Failed::NeedsAll
+        } else if session.has_repeats {
+            Failed::Repeats
         } else if is_transient(&error) {
             Failed::Collided(self.error(name, error).into())
         } else if is_busy(&error) {
@@ -346,6 +430,8 @@ enum Failed {
     Some(SharedError),
     /// It has to run without others beside it.
     NeedsAll,
+    /// Something is stored already that was taken for new.
+    Repeats,
     /// The server ended it because of another one.
     Collided(SharedError),
 }

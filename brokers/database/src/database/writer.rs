@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use super::link::Link;
+use super::server_clock::StoreClock;
 use super::session::Session;
 use super::transact::{Setup, Transactor};
 use crate::error::{Error, SharedError};
@@ -32,6 +33,13 @@ pub(crate) trait Write: Send + 'static {
     /// power, which ends the worker too; the next durable commit syncs it along.
     const IS_DURABLE: bool = true;
 
+    /// Whether it may [learn on the way](Session::alone) that nobody else may write meanwhile. Where
+    /// the last one has, the next one begins so.
+    const MAY_NEED_ALL: bool = false;
+
+    /// Whether it reads and writes nothing but rows of its own, whoever has the store for himself.
+    const IS_APART: bool = false;
+
     /// Whether nobody else may write meanwhile; one that only learns it on the way
     /// [says so](Session::alone) there.
     fn needs_all(&self) -> bool {
@@ -40,6 +48,17 @@ pub(crate) trait Write: Send + 'static {
 
     /// What it answers.
     type Answer: Send + 'static;
+
+    /// Does all of it in one statement without a transaction, where there is one that can; `None`,
+    /// and nothing done, where there is none. What it did is repeated after an unknown answer.
+    fn at_once(
+        &mut self,
+        session: &mut Session<'_>,
+        clock: &StoreClock,
+    ) -> impl Future<Output = Result<Option<Self::Answer>, sqlx::Error>> + Send {
+        let _ = (session, clock);
+        std::future::ready(Ok(None))
+    }
 
     /// Runs. May be called again, after what an earlier call did was rolled back.
     fn apply(
@@ -112,7 +131,15 @@ pub(super) trait Operation: Send {
     fn name(&self) -> &'static str;
     fn is_wanted(&self) -> bool;
     fn is_durable(&self) -> bool;
+    fn is_apart(&self) -> bool;
+    fn may_need_all(&self) -> bool;
     fn needs_all(&self) -> bool;
+    /// Whether it [did it so](Write::at_once).
+    fn at_once<'a>(
+        &'a mut self,
+        session: &'a mut Session<'static>,
+        clock: &'a StoreClock,
+    ) -> BoxFuture<'a, Result<bool, sqlx::Error>>;
     fn apply<'a>(
         &'a mut self,
         session: &'a mut Session<'static>,
@@ -139,8 +166,27 @@ impl<W: Write> Operation for Pending<W> {
         W::IS_DURABLE
     }
 
+    fn is_apart(&self) -> bool {
+        W::IS_APART
+    }
+
+    fn may_need_all(&self) -> bool {
+        W::MAY_NEED_ALL
+    }
+
     fn needs_all(&self) -> bool {
         self.write.needs_all()
+    }
+
+    fn at_once<'a>(
+        &'a mut self,
+        session: &'a mut Session<'static>,
+        clock: &'a StoreClock,
+    ) -> BoxFuture<'a, Result<bool, sqlx::Error>> {
+        Box::pin(async move {
+            self.answer = self.write.at_once(session, clock).await?;
+            Ok(self.answer.is_some())
+        })
     }
 
     fn apply<'a>(

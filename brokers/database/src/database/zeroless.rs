@@ -5,7 +5,8 @@
 //! <https://www.unicode.org/faq/private_use.html#noncharacters>.
 
 pub(super) fn encoded(text: String) -> String {
-    if !text.contains(['\0', ESCAPE]) {
+    // A search for the first bytes of both is many times as fast as one for characters.
+    if !text.bytes().any(|byte| byte == 0 || byte == ESCAPE_START) {
         return text;
     }
     text.replace(ESCAPE, "\u{10fffe}e").replace('\0', "\u{10fffe}0")
@@ -19,6 +20,9 @@ pub(super) fn decoded(text: String) -> String {
 }
 
 const ESCAPE: char = '\u{10fffe}';
+
+/// Its first byte in UTF-8.
+const ESCAPE_START: u8 = 0xf4;
 
 #[cfg(test)]
 mod tests {

@@ -42,7 +42,14 @@ impl PostgresLink {
     /// What tells others of commits.
     pub(crate) fn telling(&self) -> Option<Telling> {
         // Behind a pooler it tells those that are not.
-        let notify = |kind| format!("NOTIFY \"{}\", '{kind}:{}'", self.channel(), self.sender);
+        // A transaction that notifies waits for the disk like any other, if it is not told not to.
+        let notify = |kind| {
+            let (channel, sender) = (self.channel(), &self.sender);
+            format!(
+                "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY \"{channel}\", '{kind}:{sender}'; \
+                 COMMIT"
+            )
+        };
         Some(Telling::of(notify(listen::NEWS).into(), notify(listen::FOR_READERS).into()))
     }
 }

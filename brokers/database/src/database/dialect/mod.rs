@@ -112,7 +112,7 @@ impl Statement {
         self.on_postgres(text).on_mysql(text)
     }
 
-    fn text(&self, kind: Kind) -> &'static str {
+    pub(super) fn text(&self, kind: Kind) -> &'static str {
         match kind {
             #[cfg(feature = "sqlite")]
             Kind::Sqlite => self.sqlite,

@@ -6,7 +6,7 @@ use crate::database::args::Args;
 use crate::database::bulk::Bulk;
 use crate::database::dialect::{Dialect, Statement};
 use crate::database::statements::{
-    self as s, continued, history, inputs, numbering, reports, schedules, unique,
+    self as s, at_once, continued, history, inputs, numbering, reports, schedules, unique,
 };
 
 /// A statement, and what it is called in errors of these tests.
@@ -68,6 +68,7 @@ macro_rules! named {
 pub(super) fn statements() -> Vec<Named> {
     [
         of_jobs(),
+        of_at_once(),
         of_looking_over(),
         of_inputs(),
         of_continued(),
@@ -93,10 +94,10 @@ fn of_jobs() -> Vec<Named> {
     #[cfg(not(feature = "mysql"))]
     let steps = Vec::new();
     let others = named! { "":
-        ENQUEUE ENQUEUE_READY ENQUEUE_READY_UNBLOCKED
+        ENQUEUE ENQUEUE_NEW ENQUEUE_READY ENQUEUE_READY_UNBLOCKED
         ENQUEUE_SCHEDULED ENQUEUE_SCHEDULED_UNBLOCKED ENQUEUE_EXPIRY ENQUEUED NEXT_BATCH
         LOOK PROMOTE LAST_PROMOTED PROMOTED HEAD LEASE TAKE
-        BEGIN_JOB EXTEND SEEN_HELD HELD_FREE COUNT_HELD CANCELLED END_LEASE
+        BEGIN_JOB EXTEND SEEN_HELD HELD_FREE COUNT_HELD RECORD CANCELLED END_LEASE
         DONE FINISH FAIL RETRY SCHEDULE RELEASE SNOOZE MAKE_READY EXPIRE_AGAIN FINISHED
         NOTE_CANCELLED
         BURY DELETE_JOB DELETE_OUTCOME UNREADY UNSCHEDULE
@@ -107,6 +108,11 @@ fn of_jobs() -> Vec<Named> {
         OUTCOMES FINISHED_AFTER FINISHED_LAST CANCELLED_AFTER CANCELLED_LAST
     };
     claim.into_iter().chain(steps).chain(others).collect()
+}
+
+fn of_at_once() -> Vec<Named> {
+    use at_once::*;
+    named! { "at_once::": STORE }
 }
 
 /// The same question is asked of each database in its own words.
@@ -192,9 +198,10 @@ fn of_reports() -> Vec<Named> {
 
 /// The files of statements about jobs, and the module of each. What is missing here is about
 /// transactions, or is put together from fragments and has tests of its own.
-const FILES: [(&str, &str); 9] = [
+const FILES: [(&str, &str); 10] = [
     ("", include_str!("../statements.rs")),
     ("", include_str!("../statements/upkeep.rs")),
+    ("at_once::", include_str!("../statements/at_once.rs")),
     ("inputs::", include_str!("../statements/inputs.rs")),
     ("unique::", include_str!("../statements/unique.rs")),
     ("schedules::", include_str!("../statements/schedules.rs")),

@@ -31,17 +31,24 @@ pub(crate) const COMMIT: Statement = Statement::new("COMMIT");
 pub(crate) const ROLLBACK: Statement = Statement::new("ROLLBACK");
 
 /// How a transaction begins on a server: in one way there and back, it learns the time and takes
-/// its place. All take the lock of the store, most of them shared; one that needs to be alone has it
-/// alone. Who waits for it is served in the order of asking, so neither kind starves.
+/// its place. Those that touch only rows of their own take no lock. All others take that of the store,
+/// most of them shared; one that needs to be alone has it alone. Who waits for it is served in the
+/// order of asking, so neither kind starves.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 #[derive(Debug)]
 pub(in crate::database) struct Begin {
+    pub(in crate::database) apart: Statement,
     pub(in crate::database) beside: Statement,
     pub(in crate::database) alone: Statement,
 }
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(in crate::database) const BEGIN_DURABLE: Begin = Begin {
+    apart: Statement::new(
+        "BEGIN ISOLATION LEVEL READ COMMITTED;
+         {settings}SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
+    )
+    .on_mysql(MYSQL_BESIDE),
     beside: Statement::new(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SELECT pg_advisory_xact_lock_shared({lock});
          SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
@@ -65,6 +72,11 @@ const MYSQL_ALONE: &str = "START TRANSACTION;
 /// The commit does not wait for the disk, where a transaction can say so.
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(in crate::database) const BEGIN_FAST: Begin = Begin {
+    apart: Statement::new(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SET LOCAL synchronous_commit = off;
+         SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
+    )
+    .on_mysql(MYSQL_BESIDE),
     beside: Statement::new(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock_shared({lock});
          SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
