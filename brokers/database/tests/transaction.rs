@@ -392,6 +392,25 @@ async fn a_long_transaction_of_one_task_costs_no_other_its_lease() {
     assert_eq!(extended, [Extended::Lost, Extended::Held]);
 }
 
+#[tokio::test]
+async fn a_transaction_that_has_the_store_for_itself_costs_nobody_his_lease() {
+    let place = postgres().await;
+    double(1).delay_on(&place.client).await.unwrap();
+    let delivery = place.take_one().await;
+    let mut transaction = place.pool.begin().await.unwrap();
+    // Nobody else may take the key before the commit.
+    place.client.delay_in(double(2).unique("two"), &mut transaction).await.unwrap();
+    let broker = &place.client.connection().unwrap().broker;
+    let receipts = [delivery.receipt.clone()];
+    let extending = broker.extend(&receipts, Duration::from_secs(60));
+    let extended = tokio::time::timeout(Duration::from_secs(8), extending).await;
+    assert_eq!(extended.unwrap().unwrap(), [Extended::Held]);
+    let beginning = broker.begin(&delivery.receipt);
+    let begun = tokio::time::timeout(Duration::from_secs(8), beginning).await;
+    assert_eq!(begun.unwrap().unwrap(), Settled::Applied);
+    transaction.commit().await.unwrap();
+}
+
 /// What a handler that has read something before is told.
 async fn told_after_a_look<D: Database>(place: &Place<D>, begin: &'static str) -> String
 where

@@ -7,11 +7,11 @@ use futures::future::{join, join_all, try_join_all};
 use taskbroker_database::DatabaseBroker;
 use taskcore::JobId;
 use taskcore::broker::{
-    Broker, CancelScope, Enqueued, Input, Maintain, NewJob, OnConflict, Operate, Settled, Unique,
-    UniqueScope,
+    Broker, CancelScope, Enqueued, Input, Maintain, NewJob, OnConflict, Operate, Settled,
+    Settlement, Unique, UniqueScope, Verdict,
 };
 
-use crate::rig::{Rig, done, in_time, job, jobs, request, store, take};
+use crate::rig::{Rig, done, in_time, job, jobs, request, settle, store, take};
 
 async fn brokers(rig: &Rig, count: usize) -> Vec<Arc<DatabaseBroker>> {
     join_all((0..count).map(|_| rig.open())).await
@@ -57,6 +57,50 @@ async fn of_two_verdicts_with_one_receipt_one_counts() {
     }
     let rows = rig.raw().await.number("SELECT count(*) FROM {t}outcome").await;
     assert_eq!(rows, 40);
+}
+
+#[tokio::test]
+async fn of_two_receipts_of_one_job_in_a_batch_the_current_one_counts() {
+    let rig = Rig::shared();
+    let broker = rig.open().await;
+    store(&broker, &jobs(1)).await;
+    let stale = take(&broker, 1).await.remove(0);
+    settle(&broker, Settlement { verdict: Verdict::Release, ..done(&stale) }).await;
+    let current = take(&broker, 1).await.remove(0);
+    let settled = broker.settle(&[done(&stale), done(&current), done(&current)]).await.unwrap();
+    assert_eq!(settled, [Settled::Stale, Settled::Applied, Settled::Stale]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verdicts_on_leases_that_are_being_extended_count() {
+    let rig = Rig::shared();
+    let (worker, heartbeat) = (rig.open().await, rig.open().await);
+    for _ in 0..20 {
+        store(&worker, &jobs(100)).await;
+        let deliveries = take(&worker, 100).await;
+        let receipts: Vec<_> = deliveries.iter().map(|it| it.receipt.clone()).collect();
+        let verdicts: Vec<_> = deliveries.iter().map(done).collect();
+        let lease = std::time::Duration::from_secs(30);
+        let calls = join(heartbeat.extend(&receipts, lease), worker.settle(&verdicts));
+        let (extended, settled) = in_time(calls).await;
+        extended.unwrap();
+        assert_eq!(settled.unwrap(), [Settled::Applied; 100]);
+    }
+}
+
+#[tokio::test]
+async fn a_large_batch_that_is_stored_in_part_already_is_completed() {
+    let rig = Rig::shared();
+    let broker = rig.open().await;
+    let batch = jobs(700);
+    store(&broker, &batch[300..302]).await;
+    let answers = broker.enqueue(&batch).await.unwrap();
+    for (place, answer) in answers.into_iter().enumerate() {
+        let is_known = (300..302).contains(&place);
+        let expected = if is_known { Enqueued::Duplicate } else { Enqueued::Stored };
+        assert_eq!(answer, expected, "{place}");
+    }
+    assert_eq!(take(&broker, 1000).await.len(), 700);
 }
 
 #[tokio::test(flavor = "multi_thread")]
