@@ -77,6 +77,19 @@ impl PostgresOptions {
     /// each time, and a read takes two ways to the server more, besides what the pool asks of a
     /// connection (`test_before_acquire`). A worker that drains long queues is faster with a URL.
     ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sqlx::postgres::PgPool;
+    /// use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
+    ///
+    /// let pool = PgPool::connect("postgres://app@localhost/app").await?;
+    /// let options = PostgresOptions::pool(pool.clone()).schema("jobs")?;
+    /// let client = taskcore::Client::new(PostgresBroker::open(options).await?.connection());
+    /// taskcore::set_default(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// Opening it fails with [`ConnectError::Unusable`] if the pool is closed or may have only one
     /// connection: a transaction of yours that awaits a call of ours would wait for itself. With more
     /// of these than connections the same happens, until the pool's `acquire_timeout` ends it.
