@@ -126,8 +126,13 @@ pub mod prelude {
     pub use taskbroker_database::{CompleteIn, DelayAllIn, DelayIn};
 }
 
-/// The SQL brokers, for what only they can do: jobs inside a transaction of the application, a
-/// pool or options that are made by hand.
+/// The SQL brokers, for what only they can do: jobs inside a transaction of the application, its own
+/// pool instead of a URL, or options that are made by hand.
+///
+/// With a pool, `PostgresBroker::open(pool.clone()).await?` or `SqliteBroker::open(pool.clone())`,
+/// then [`set_default(Client::new(broker.connection()))`](set_default) takes the place of [`connect`].
+/// What is taken from the pool, and for how long, is told by `PostgresOptions::pool` and
+/// `SqliteOptions::pool`.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub mod database {
     pub use taskbroker_database::*;

@@ -33,7 +33,9 @@ fn normal_dependencies(package: &Package) -> BTreeSet<String> {
 /// Examples, benchmarks and whole-system tests: nobody depends on them.
 fn is_program(package: &Package) -> bool {
     let path = package.manifest_path.as_str();
-    ["/examples/", "/benches/", "/tests/system/"].iter().any(|folder| path.contains(folder))
+    ["/examples/", "/benches/", "/tests/chaos/", "/tests/system/"]
+        .iter()
+        .any(|folder| path.contains(folder))
 }
 
 #[test]

@@ -45,6 +45,11 @@ enum Problem {
     Busy { store: Arc<str>, seconds: u64 },
     #[error("`{store}` did not answer `{operation}` within {seconds} s")]
     Hung { operation: &'static str, store: Arc<str>, seconds: u64 },
+    #[error(
+        "no connection of the pool to `{store}` was free in time: give it more, and do not await a \
+         call inside of a transaction when all the others may do so too"
+    )]
+    PoolBusy { store: Arc<str> },
     #[error("the thread that writes to `{store}` has stopped")]
     Stopped { store: Arc<str> },
     #[error("the store was closed by this program")]
@@ -61,7 +66,12 @@ enum Problem {
 
 impl Error {
     pub(crate) fn statement(link: &Link, operation: &'static str, source: sqlx::Error) -> Self {
-        let problem = Problem::Statement { operation, store: link.label.clone(), source };
+        let store = link.label.clone();
+        let problem = match source {
+            sqlx::Error::PoolClosed => Problem::Closed,
+            sqlx::Error::PoolTimedOut => Problem::PoolBusy { store },
+            source => Problem::Statement { operation, store, source },
+        };
         Self { kind: link.kind(), problem }
     }
 
@@ -119,6 +129,7 @@ impl Error {
             Problem::Unanswered { .. }
             | Problem::Busy { .. }
             | Problem::Hung { .. }
+            | Problem::PoolBusy { .. }
             | Problem::Stopped { .. }
             | Problem::Closed => None,
         }
@@ -175,6 +186,7 @@ pub(crate) fn connect_error(kind: Kind, store: &Arc<str>, source: sqlx::Error) -
             let store = store.clone();
             let problem = match source {
                 sqlx::Error::Io(_) if is_server(kind) => Problem::Unanswered { store, source },
+                sqlx::Error::PoolTimedOut => Problem::PoolBusy { store },
                 source => Problem::Statement { operation: "connect", store, source },
             };
             ConnectError::Broker(Error { kind, problem }.into())

@@ -48,3 +48,49 @@ impl Harness for Schema {
 }
 
 taskconformance::suite! { harness: Schema::new() }
+
+/// By a pool of the application, which is smaller than what a store would take.
+mod by_a_pool {
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+    use super::*;
+
+    struct Pooled {
+        schema: String,
+        clock: Clock,
+        connect: PgConnectOptions,
+    }
+
+    impl Pooled {
+        fn new() -> Self {
+            let server = Postgres::shared();
+            let connect = server.url().parse().unwrap();
+            Self { schema: server.schema(), clock: Clock::system(), connect }
+        }
+    }
+
+    #[async_trait]
+    impl Harness for Pooled {
+        async fn connect(&self) -> Connection {
+            let pool = PgPoolOptions::new().max_connections(3);
+            let pool = pool.connect_lazy_with(self.connect.clone());
+            let options = PostgresOptions::pool(pool).schema(&self.schema).unwrap();
+            let options = options.events(EVENTS).clock(self.clock.clone());
+            PostgresBroker::open(options).await.unwrap().connection()
+        }
+
+        fn tick(&self) -> Duration {
+            Duration::from_secs(60)
+        }
+
+        async fn elapse(&self, span: Duration) {
+            self.clock.advance(span);
+        }
+
+        fn events_kept(&self) -> u64 {
+            EVENTS.into()
+        }
+    }
+
+    taskconformance::suite! { harness: Pooled::new() }
+}

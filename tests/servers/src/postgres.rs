@@ -58,6 +58,13 @@ impl Postgres {
         url(self.server.port())
     }
 
+    /// The file to which it logs, as `log_min_duration_statement` and its like say; it is there until
+    /// the server is dropped.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.server.log()
+    }
+
     /// Stops it, which ends every session, and starts it on the same port.
     ///
     /// # Panics

@@ -62,6 +62,11 @@ impl Server {
         self.plan.port
     }
 
+    /// The file in which is what it says.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.plan.folder.join(LOG)
+    }
+
     /// Ends it in good order.
     pub(crate) fn stop(&mut self) {
         let signal = self.plan.stop;

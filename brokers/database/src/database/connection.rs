@@ -7,6 +7,7 @@ use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Connection as _, Either};
 
 use super::args::Args;
+use super::borrowed::Borrowed;
 use super::bulk::Bulk;
 use super::dialect::{Dialect, Kind, Statement};
 use super::row::{self, Row};
@@ -31,10 +32,11 @@ pub(crate) enum Driver<'c> {
     Mysql(Held<'c, sqlx::MySqlConnection>),
 }
 
-/// A connection of our own, or one that a user lends, in a transaction.
+/// A connection of our own, one of a user's pool, or one that a user lends, in a transaction.
 #[derive(Debug)]
 pub(crate) enum Held<'c, T> {
     Owned(Box<T>),
+    Borrowed(Borrowed<T>),
     Lent(&'c mut T),
 }
 
@@ -57,6 +59,7 @@ impl<T> Deref for Held<'_, T> {
     fn deref(&self) -> &T {
         match self {
             Self::Owned(held) => held,
+            Self::Borrowed(held) => held,
             Self::Lent(held) => held,
         }
     }
@@ -66,7 +69,21 @@ impl<T> DerefMut for Held<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         match self {
             Self::Owned(held) => held,
+            Self::Borrowed(held) => held,
             Self::Lent(held) => held,
+        }
+    }
+}
+
+impl<T> Held<'_, T> {
+    /// Gives it back, if a pool lent it; else it stays.
+    fn give_back(self) -> Option<Self> {
+        match self {
+            Self::Borrowed(held) => {
+                held.give_back();
+                None
+            }
+            kept => Some(kept),
         }
     }
 }
@@ -276,9 +293,23 @@ impl<'c> Connection<'c> {
         Ok(rows)
     }
 
-    /// Closes it, if it is ours.
+    /// Gives it back to the pool that lent it; else it stays. To be called outside of transactions.
+    pub(crate) fn give_back(self) -> Option<Self> {
+        let driver = match self.driver {
+            #[cfg(feature = "sqlite")]
+            Driver::Sqlite(held) => Driver::Sqlite(held.give_back()?),
+            #[cfg(feature = "postgres")]
+            Driver::Postgres(held) => Driver::Postgres(held.give_back()?),
+            #[cfg(feature = "mysql")]
+            Driver::Mysql(held) => Driver::Mysql(held.give_back()?),
+        };
+        Some(Self { driver, ..self })
+    }
+
+    /// Closes it, if it is ours, or gives it back.
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
-        match self.driver {
+        let Some(kept) = self.give_back() else { return Ok(()) };
+        match kept.driver {
             #[cfg(feature = "sqlite")]
             Driver::Sqlite(Held::Owned(sql)) => sql.close().await,
             #[cfg(feature = "postgres")]

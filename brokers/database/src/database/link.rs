@@ -50,6 +50,42 @@ impl Link {
         self.dialect.kind
     }
 
+    /// Whether connections are taken from a user's pool, each for one transaction or read.
+    pub(crate) fn borrows(&self) -> bool {
+        match &self.target {
+            // There they are made like those of the pool.
+            #[cfg(feature = "sqlite")]
+            Target::Sqlite(_) => false,
+            #[cfg(feature = "postgres")]
+            Target::Postgres(link) => link.borrows(),
+            #[cfg(feature = "mysql")]
+            Target::Mysql(_) => false,
+        }
+    }
+
+    /// The same store by connections that wait for nobody: for a heartbeat.
+    pub(crate) fn apart(self: &Arc<Self>) -> Arc<Self> {
+        match &self.target {
+            #[cfg(feature = "sqlite")]
+            Target::Sqlite(_) => self.clone(),
+            #[cfg(feature = "postgres")]
+            Target::Postgres(link) => link.apart().map_or_else(
+                || self.clone(),
+                |(link, dialect)| {
+                    Arc::new(Self {
+                        target: Target::Postgres(Box::new(link)),
+                        dialect,
+                        label: self.label.clone(),
+                        clock: self.clock.clone(),
+                        events: self.events,
+                    })
+                },
+            ),
+            #[cfg(feature = "mysql")]
+            Target::Mysql(_) => self.clone(),
+        }
+    }
+
     /// Whether what is stored outlives this process.
     pub(crate) fn is_durable(&self) -> bool {
         match &self.target {

@@ -5,6 +5,7 @@ mod args;
 mod at_once;
 mod attempts;
 mod bell;
+mod borrowed;
 mod broker;
 mod bulk;
 mod cancel;
@@ -65,6 +66,7 @@ mod zeroless;
 
 pub(crate) use args::Args;
 pub(crate) use bell::Telling;
+pub(crate) use borrowed::Lender;
 pub(crate) use connection::{Connection, Driver, Held};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use dialect::lock_number;

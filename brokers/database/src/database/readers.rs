@@ -25,6 +25,8 @@ pub(super) struct Reader<'a> {
     sql: Option<Connection<'static>>,
     /// Whether it was used before, and may have been lost since.
     is_used: bool,
+    /// Whether the read is over, and its transaction with it.
+    is_over: bool,
     _permit: SemaphorePermit<'a>,
 }
 
@@ -37,12 +39,13 @@ impl Readers {
     pub(super) async fn acquire(&self) -> Result<Reader<'_>, Error> {
         let permit = self.permits.acquire().await.map_err(|_| Error::closed(self.link.kind()))?;
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let is_used = idle.is_some();
+        // One of a pool has been used by others.
+        let is_used = idle.is_some() || self.link.borrows();
         let sql = match idle {
             Some(sql) => sql,
             None => self.open().await?,
         };
-        Ok(Reader { readers: self, sql: Some(sql), is_used, _permit: permit })
+        Ok(Reader { readers: self, sql: Some(sql), is_used, is_over: false, _permit: permit })
     }
 
     async fn open(&self) -> Result<Connection<'static>, Error> {
@@ -97,7 +100,10 @@ impl Reader<'_> {
         answer: Result<T, sqlx::Error>,
     ) -> Result<Option<T>, Error> {
         let source = match answer {
-            Ok(answer) => return Ok(Some(answer)),
+            Ok(answer) => {
+                self.is_over = true;
+                return Ok(Some(answer));
+            }
             Err(source) => source,
         };
         // What failed on it may fail again, so it is not given back.
@@ -116,6 +122,11 @@ impl Reader<'_> {
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
         let Some(sql) = self.sql.take() else { return };
+        // What was dropped midway may be inside of a transaction, which is not for others to end.
+        if !self.is_over && self.readers.link.borrows() {
+            return;
+        }
+        let Some(sql) = sql.give_back() else { return };
         // A reader runs single statements, so one that was dropped midway is usable.
         if !self.readers.permits.is_closed() {
             self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sql);

@@ -78,6 +78,13 @@ impl<'c> Session<'c> {
         }
     }
 
+    /// Gives the connection back to the pool that lent it; else this stays. To be called between
+    /// transactions.
+    pub(super) fn give_back(self) -> Option<Self> {
+        let sql = self.sql.give_back()?;
+        Some(Self { sql, ..self })
+    }
+
     /// A transaction has begun, which has the store for itself or not.
     pub(crate) fn begin(&mut self, now_ms: i64, is_alone: bool) {
         self.now_ms = now_ms;

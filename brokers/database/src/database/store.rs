@@ -44,7 +44,7 @@ impl Store {
     /// Writers and readers of its own, and a share in the same watch.
     pub(super) async fn duplicate(&self) -> Result<Self, Error> {
         self.check_open()?;
-        Self::connect(self.link.clone(), self.watch.another())
+        Self::connect(self.link.apart(), self.watch.another())
             .await
             .map_err(|source| self.readers.error("duplicate", source))
     }

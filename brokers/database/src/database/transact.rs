@@ -109,6 +109,11 @@ impl Transactor {
         }
     }
 
+    /// Nothing is to be done: a user's pool gets its connection back.
+    pub(super) fn rest(&mut self) {
+        self.session = self.session.take().and_then(Session::give_back);
+    }
+
     /// Runs a group in one transaction, and answers each of its callers.
     pub(super) async fn commit(&mut self, mut group: Vec<Box<dyn Operation>>) {
         group.retain(|operation| operation.is_wanted());
@@ -273,7 +278,8 @@ impl Transactor {
         name: &'static str,
         terms: Terms,
     ) -> Result<Session<'static>, Failed> {
-        let is_used = self.session.is_some();
+        // One of a pool has been used by others.
+        let is_used = self.session.is_some() || self.setup.link.borrows();
         match self.try_begin(terms).await {
             Ok(session) => Ok(session),
             // It was lost while nobody used it, so nothing ran on it.

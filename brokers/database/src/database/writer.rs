@@ -230,13 +230,25 @@ impl WriterThread {
     /// What comes next; tells others meanwhile of what they were not told yet.
     fn next(&mut self) -> Option<Message> {
         let Self { messages, transactor, runtime } = self;
-        let Some(ring_at) = transactor.wants_to_ring_at() else { return messages.blocking_recv() };
+        let Some(ring_at) = transactor.wants_to_ring_at() else {
+            return Self::wait(messages, transactor);
+        };
         let quiet = ring_at.saturating_duration_since(Instant::now());
         let next = async { tokio::time::timeout(quiet, messages.recv()).await };
         if let Ok(message) = runtime.block_on(next) {
             return message;
         }
         runtime.block_on(transactor.ring());
+        Self::wait(messages, transactor)
+    }
+
+    fn wait(
+        messages: &mut mpsc::Receiver<Message>,
+        transactor: &mut Transactor,
+    ) -> Option<Message> {
+        if messages.is_empty() {
+            transactor.rest();
+        }
         messages.blocking_recv()
     }
 

@@ -4,21 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::Postgres;
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use taskcore::broker::{ConnectError, Migration};
 
 use super::listen;
 use super::options::{PostgresOptions, Wakeups};
 use super::statements::SCHEMA;
 use crate::database::{
-    Dialect, Driver, Held, IfMissing, Kind, Link, Role, Source, Store, StoreClock, Target, Telling,
-    Watch, lock_number,
+    Dialect, Driver, Held, IfMissing, Kind, Lender, Link, Role, Source, Store, StoreClock, Target,
+    Telling, Watch, lock_number,
 };
 
 /// Where a store is.
 #[derive(Debug)]
 pub(crate) struct PostgresLink {
     connect: PgConnectOptions,
+    /// Lends all connections but those that must not wait for others.
+    lender: Option<Lender<Postgres>>,
     schema: String,
     /// Tells our own notifications from those of others.
     sender: String,
@@ -28,10 +31,34 @@ pub(crate) struct PostgresLink {
 
 impl PostgresLink {
     pub(crate) async fn open(&self, _role: Role) -> Result<Driver<'static>, sqlx::Error> {
+        if let Some(lender) = &self.lender {
+            return Ok(Driver::Postgres(Held::Borrowed(lender.borrow().await?)));
+        }
         let connected = tokio::time::timeout(CONNECT_TIME, self.connect.connect()).await;
         let connected = connected
             .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))?;
         Ok(Driver::Postgres(Held::Owned(Box::new(connected))))
+    }
+
+    /// Whether connections are taken from a pool.
+    pub(crate) fn borrows(&self) -> bool {
+        self.lender.is_some()
+    }
+
+    /// The same store without the pool, if it has one; and how statements are written there.
+    pub(crate) fn apart(&self) -> Option<(Self, Arc<Dialect>)> {
+        self.lender.as_ref()?;
+        let apart = Self {
+            connect: self.connect.clone(),
+            lender: None,
+            schema: self.schema.clone(),
+            sender: self.sender.clone(),
+            if_missing: self.if_missing,
+            is_pooled: self.is_pooled,
+        };
+        let sessions = if self.is_pooled { Sessions::Shared } else { Sessions::Own };
+        let dialect = dialect(&self.schema, sessions);
+        Some((apart, dialect))
     }
 
     /// The channel on which commits are told.
@@ -64,6 +91,9 @@ impl PostgresLink {
 /// Opens a store, creates it if it is missing, and brings its schema up to date.
 pub(crate) async fn open(options: PostgresOptions) -> Result<Store, ConnectError> {
     let wakeups = options.wakeups;
+    if let Some(pool) = &options.pool {
+        check_pool(pool, &options)?;
+    }
     let link = Arc::new(link(options));
     let Target::Postgres(postgres) = &link.target else { unreachable!("it was just made so") };
     let mut first = link.open(Role::First).await.map_err(|error| link.connect_error(error))?;
@@ -85,6 +115,9 @@ pub(crate) async fn open(options: PostgresOptions) -> Result<Store, ConnectError
 
 /// The migrations that opening would run.
 pub(crate) async fn pending(options: PostgresOptions) -> Result<Vec<Migration>, ConnectError> {
+    if let Some(pool) = &options.pool {
+        check_pool(pool, &options)?;
+    }
     let link = link(options);
     let failed = |error| link.connect_error(error);
     let mut sql = link.open(Role::First).await.map_err(failed)?;
@@ -96,11 +129,15 @@ pub(crate) async fn pending(options: PostgresOptions) -> Result<Vec<Migration>, 
 
 /// What it takes to open connections.
 fn link(options: PostgresOptions) -> Link {
+    let sessions = match options.is_pooled || options.pool.is_some() {
+        true => Sessions::Shared,
+        false => Sessions::Own,
+    };
     Link {
         label: options.label().into(),
         clock: StoreClock::of(options.clock.clone()),
         events: options.events,
-        dialect: dialect(&options),
+        dialect: dialect(&options.schema, sessions),
         target: Target::Postgres(Box::new(PostgresLink {
             connect: if options.is_pooled {
                 // It refuses what it would have to set for a session.
@@ -109,6 +146,7 @@ fn link(options: PostgresOptions) -> Link {
                 options.connect.options(SETTINGS).statement_cache_capacity(STATEMENTS)
             },
             is_pooled: options.is_pooled,
+            lender: options.pool.map(Lender::new),
             schema: options.schema,
             sender: format!("{:016x}", rand::random::<u64>()),
             if_missing: options.if_missing,
@@ -116,9 +154,35 @@ fn link(options: PostgresOptions) -> Link {
     }
 }
 
-fn dialect(options: &PostgresOptions) -> Arc<Dialect> {
-    let (prefix, lock) = (format!("\"{}\".", options.schema), lock_number(&[&options.schema]));
-    if !options.is_pooled {
+/// A pool that cannot serve is told from one that is busy.
+fn check_pool(pool: &PgPool, options: &PostgresOptions) -> Result<(), ConnectError> {
+    let unusable = |reason: &str| {
+        Err(ConnectError::Unusable { store: options.label(), reason: reason.to_owned() })
+    };
+    if pool.is_closed() {
+        return unusable("its pool is closed: give one that is open");
+    }
+    if pool.options().get_max_connections() < MIN_CONNECTIONS {
+        return unusable(
+            "its pool has at most 1 connection, so a transaction that awaits a call would wait for \
+             itself: give it `max_connections(2)` or more",
+        );
+    }
+    Ok(())
+}
+
+/// Who has the sessions that statements run in.
+#[derive(Debug, Clone, Copy)]
+enum Sessions {
+    /// They are ours, and keep what is set and prepared.
+    Own,
+    /// Others as well, between our transactions.
+    Shared,
+}
+
+fn dialect(schema: &str, sessions: Sessions) -> Arc<Dialect> {
+    let (prefix, lock) = (format!("\"{schema}\"."), lock_number(&[schema]));
+    if let Sessions::Own = sessions {
         return Dialect::new(Kind::Postgres, prefix, lock);
     }
     let set = |(name, value)| format!("SET LOCAL {name} = '{value}'; ");
@@ -147,5 +211,8 @@ const SETTINGS: [(&str, &str); 10] = [
 
 /// All that there are, with room.
 const STATEMENTS: usize = 300;
+
+/// Of a pool: one for a transaction of its owner, and one for us.
+const MIN_CONNECTIONS: u32 = 2;
 
 const CONNECT_TIME: Duration = Duration::from_secs(15);

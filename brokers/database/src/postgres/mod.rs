@@ -16,7 +16,8 @@
 //!
 //! A process has at most one that listens, two that write and four that read; they are opened when
 //! they are needed. A worker has two more for its heartbeat, one that writes and one that reads. All of
-//! them come back by themselves after a restart of the server.
+//! them come back by themselves after a restart of the server. Of a [pool](PostgresOptions::pool) they
+//! are lent for a transaction or a read at a time.
 //!
 //! # Who waits for whom
 //!

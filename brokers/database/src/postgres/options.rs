@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPool};
 use taskcore::Clock;
 use taskcore::broker::ConnectError;
 use url::Url;
@@ -26,6 +26,7 @@ use crate::database::IfMissing;
 #[derive(Debug, Clone)]
 pub struct PostgresOptions {
     pub(super) connect: PgConnectOptions,
+    pub(super) pool: Option<PgPool>,
     pub(super) schema: String,
     pub(super) wakeups: Wakeups,
     pub(super) is_pooled: bool,
@@ -47,6 +48,7 @@ impl PostgresOptions {
     pub fn new(connect: PgConnectOptions) -> Self {
         Self {
             connect: connect.application_name("hereafter").disable_statement_logging(),
+            pool: None,
             schema: SCHEMA.to_owned(),
             wakeups: Wakeups::Listen,
             is_pooled: false,
@@ -54,6 +56,47 @@ impl PostgresOptions {
             if_missing: IfMissing::Create,
             clock: Clock::system(),
         }
+    }
+
+    /// A store on the server and database of a pool, by its connections; `PostgresBroker::open(pool)`
+    /// is the same with all defaults.
+    ///
+    /// A connection is taken for each transaction and each read, and given back at once: two that write
+    /// and four that read at a time, at most, and none while there is nothing to do. A busy process
+    /// keeps one that writes from one transaction to the next. What we set, we set for a transaction;
+    /// no session, no prepared statement, no lock and no `LISTEN` of ours is left on one.
+    ///
+    /// Not of the pool, but made with its [options](sqlx::Pool::connect_options) as they are when the
+    /// store is opened, without its hooks such as `after_connect`: one that listens, unless
+    /// [`polling`](Self::polling), and two of a worker for its heartbeat, which must not wait for
+    /// others.
+    ///
+    /// Close the client before the pool. With a closed pool all calls fail as on a closed store.
+    ///
+    /// It costs: each transaction sets what a session of ours has set once, statements are planned
+    /// each time, and a read takes two ways to the server more, besides what the pool asks of a
+    /// connection (`test_before_acquire`). A worker that drains long queues is faster with a URL.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use sqlx::postgres::PgPool;
+    /// use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
+    ///
+    /// let pool = PgPool::connect("postgres://app@localhost/app").await?;
+    /// let options = PostgresOptions::pool(pool.clone()).schema("jobs")?;
+    /// let client = taskcore::Client::new(PostgresBroker::open(options).await?.connection());
+    /// taskcore::set_default(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Opening it fails with [`ConnectError::Unusable`] if the pool is closed or may have only one
+    /// connection: a transaction of yours that awaits a call of ours would wait for itself. With more
+    /// of these than connections the same happens, until the pool's `acquire_timeout` ends it.
+    #[must_use]
+    pub fn pool(pool: PgPool) -> Self {
+        let connect = PgConnectOptions::clone(&pool.connect_options());
+        Self { pool: Some(pool), ..Self::new(connect) }
     }
 
     /// Parses a URL.
@@ -172,6 +215,12 @@ impl PostgresOptions {
 impl From<PostgresOptions> for DatabaseOptions {
     fn from(options: PostgresOptions) -> Self {
         Self::Postgres(Box::new(options))
+    }
+}
+
+impl From<PgPool> for DatabaseOptions {
+    fn from(pool: PgPool) -> Self {
+        PostgresOptions::pool(pool).into()
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) fn link(options: SqliteOptions) -> Link {
 /// Opens a store, creates it if it is missing, and brings its schema up to date.
 pub(crate) async fn open(options: SqliteOptions) -> Result<Store, ConnectError> {
     let link = Arc::new(link(options.clone()));
+    check_pool(&options, &link)?;
     if let Location::File(path) = &options.location {
         check_folder(path, &link.label)?;
         if options.if_missing == IfMissing::Refuse && !path.exists() {
@@ -85,7 +86,8 @@ pub(crate) async fn pending(options: SqliteOptions) -> Result<Vec<Migration>, Co
         Location::File(path) => !path.exists(),
         Location::Memory => true,
     };
-    let link = link(options);
+    let link = link(options.clone());
+    check_pool(&options, &link)?;
     if is_new {
         return Ok(migrate::after(&link, 0));
     }
@@ -130,6 +132,15 @@ async fn watch(link: &Link, options: &SqliteOptions) -> Result<Watch, sqlx::Erro
     }
 }
 
+fn check_pool(options: &SqliteOptions, link: &Link) -> Result<(), ConnectError> {
+    match options.refused_pool() {
+        Some(reason) => {
+            Err(ConnectError::Unusable { store: link.label.to_string(), reason: reason.to_owned() })
+        }
+        None => Ok(()),
+    }
+}
+
 /// SQLite's own message for a folder that is missing names no folder.
 fn check_folder(path: &Path, label: &Arc<str>) -> Result<(), ConnectError> {
     let folder = match path.parent() {
@@ -151,7 +162,8 @@ fn check_folder(path: &Path, label: &Arc<str>) -> Result<(), ConnectError> {
 
 /// What all connections to this store have in common.
 fn connect_options(options: &SqliteOptions, memory_name: &str) -> SqliteConnectOptions {
-    let base = SqliteConnectOptions::new()
+    let base = options
+        .base()
         .create_if_missing(true)
         .busy_timeout(BUSY_TIMEOUT)
         .foreign_keys(false)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePool};
 use taskcore::Clock;
 use taskcore::broker::ConnectError;
 use url::form_urlencoded;
@@ -27,6 +28,8 @@ use crate::database::prefix;
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
     pub(super) location: Location,
+    /// Whose file it is, if it was not named here.
+    pub(super) pool: Option<SqlitePool>,
     pub(super) synchronous: Synchronous,
     pub(super) wakeups: Wakeups,
     pub(super) max_size: Option<u64>,
@@ -82,9 +85,57 @@ impl SqliteOptions {
         Self::at(Location::Memory)
     }
 
+    /// A store in the file of a pool; `SqliteBroker::open(pool)` is the same with all defaults.
+    ///
+    /// Nothing is taken from the pool: a file has one writer at a time, and ours keeps its settings.
+    /// Connections are made with the pool's [options](sqlx::Pool::connect_options), such as a key, a
+    /// VFS or extensions, without its hooks such as `after_connect`: one that writes, at most four
+    /// that read and one that watches, and as many again without the last for the heartbeat of a
+    /// worker. What the options say of `synchronous`, `busy_timeout` and `foreign_keys` holds for the
+    /// pool alone. The file is switched to the write-ahead log, which is for all: the pool must not
+    /// ask for another `journal_mode`, nor lock the file for itself.
+    ///
+    /// Opening it fails with [`ConnectError::Unusable`] if the pool is closed, or if its database is
+    /// in memory, which nobody else can open.
+    #[must_use]
+    pub fn pool(pool: SqlitePool) -> Self {
+        let options = pool.connect_options();
+        Self { pool: Some(pool), ..Self::file(options.get_filename()) }
+    }
+
+    /// Why the pool's database cannot be used.
+    pub(super) fn refused_pool(&self) -> Option<&'static str> {
+        let pool = self.pool.as_ref()?;
+        if pool.is_closed() {
+            return Some("its pool is closed: give one that is open");
+        }
+        let options = pool.connect_options();
+        let name = options.get_filename().as_os_str();
+        // sqlx 0.9 tells it nowhere else; as a URL it cannot be had, which panics for such names.
+        let is_in_memory = name.is_empty()
+            || name == ":memory:"
+            || format!("{options:?}").contains("in_memory: true");
+        is_in_memory.then_some(
+            "the database of its pool is in memory, and nobody else can open it: give a pool of a \
+             file, or `sqlite::memory:` for a store of its own",
+        )
+    }
+
+    /// What all connections begin with.
+    pub(super) fn base(&self) -> SqliteConnectOptions {
+        match &self.pool {
+            Some(pool) => SqliteConnectOptions::clone(&pool.connect_options())
+                .journal_mode(SqliteJournalMode::Wal)
+                .locking_mode(SqliteLockingMode::Normal)
+                .shared_cache(false),
+            None => SqliteConnectOptions::new(),
+        }
+    }
+
     fn at(location: Location) -> Self {
         Self {
             location,
+            pool: None,
             synchronous: Synchronous::default(),
             wakeups: Wakeups::Watch,
             max_size: None,
@@ -212,6 +263,12 @@ impl SqliteOptions {
 impl From<SqliteOptions> for DatabaseOptions {
     fn from(options: SqliteOptions) -> Self {
         Self::Sqlite(options)
+    }
+}
+
+impl From<SqlitePool> for DatabaseOptions {
+    fn from(pool: SqlitePool) -> Self {
+        SqliteOptions::pool(pool).into()
     }
 }
 

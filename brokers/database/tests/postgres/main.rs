@@ -8,6 +8,7 @@ mod doctor;
 mod lost;
 mod open;
 mod plain_sql;
+mod pool;
 mod rig;
 mod schema;
 #[path = "../on_servers/stores.rs"]

@@ -1,0 +1,210 @@
+//! What is done to the server while jobs run.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde::Serialize;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use taskservers::Postgres;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::ledger::now;
+use crate::snapshot::{self, DeadRows};
+
+/// The faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fault {
+    /// The server is stopped in good order and started again, once
+    Restart,
+    /// The server is killed like a crash and started again, once
+    Crash,
+    /// Every backend of the database is terminated, each second
+    KillBackends,
+    /// Another session holds an open REPEATABLE READ snapshot for a while
+    Snapshot,
+    /// A job is deleted behind the back of the system, which a campaign must find out
+    #[value(hide = true)]
+    Theft,
+}
+
+/// How far a campaign is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    pub(crate) acknowledged: u64,
+    /// Whether every job has ended.
+    pub(crate) is_over: bool,
+}
+
+/// When and how a fault is to strike.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strike {
+    pub(crate) fault: Fault,
+    pub(crate) jobs: u64,
+    pub(crate) seed: u64,
+    /// How long a snapshot is held.
+    pub(crate) hold: Duration,
+}
+
+/// What was done. Times are in microseconds since 1970.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Struck {
+    pub(crate) from: u64,
+    /// When it was over: the server answers again, the snapshot is given back.
+    pub(crate) until: u64,
+    /// Sessions that were ended.
+    pub(crate) backends: u64,
+    pub(crate) dead_rows: Vec<DeadRows>,
+}
+
+impl Fault {
+    /// Over how many seconds the jobs are spread, unless told otherwise.
+    pub(crate) fn seconds(self) -> u64 {
+        match self {
+            Self::Restart | Self::Crash | Self::KillBackends | Self::Theft => 30,
+            // 20 s before, 60 s of it, and 20 s after.
+            Self::Snapshot => 100,
+        }
+    }
+
+    /// What it needs of the server besides its durable defaults.
+    pub(crate) fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Snapshot => snapshot::SETTINGS,
+            _ => &[],
+        }
+    }
+}
+
+impl Strike {
+    /// Strikes when its time has come; gives the server back.
+    pub(crate) async fn run(
+        &self,
+        server: Postgres,
+        mut progress: watch::Receiver<Progress>,
+    ) -> anyhow::Result<(Postgres, Struck)> {
+        let point = self.jobs as f64 * self.point();
+        let reached = progress.wait_for(|it| it.is_over || it.acknowledged as f64 >= point);
+        reached.await.context("the campaign has ended before the fault")?;
+        match self.fault {
+            Fault::Restart => restart(server, Postgres::stop).await,
+            Fault::Crash => restart(server, Postgres::kill).await,
+            Fault::KillBackends => {
+                let struck = kill_backends(&server, &progress).await?;
+                Ok((server, struck))
+            }
+            Fault::Theft => {
+                let struck = steal(&server, &progress).await?;
+                Ok((server, struck))
+            }
+            Fault::Snapshot => {
+                let struck = self.hold_snapshot(&server, &progress).await?;
+                Ok((server, struck))
+            }
+        }
+    }
+
+    /// After which share of the jobs it strikes, or begins to.
+    fn point(&self) -> f64 {
+        let mut random = StdRng::seed_from_u64(self.seed);
+        match self.fault {
+            Fault::Restart | Fault::Crash | Fault::Theft => random.random_range(0.35..0.55),
+            Fault::KillBackends => random.random_range(0.1..0.2),
+            Fault::Snapshot => 0.2,
+        }
+    }
+
+    async fn hold_snapshot(
+        &self,
+        server: &Postgres,
+        progress: &watch::Receiver<Progress>,
+    ) -> anyhow::Result<Struck> {
+        let mut watcher = session(server).await?;
+        let mut holder = session(server).await?;
+        let mut struck = Struck { from: now(), ..Struck::default() };
+        sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+            .execute(&mut holder)
+            .await?;
+        let release = Instant::now() + self.hold;
+        while Instant::now() < release {
+            struck.dead_rows.push(snapshot::dead_rows(&mut watcher).await?);
+            sleep_until(release.min(Instant::now() + EACH)).await;
+        }
+        sqlx::raw_sql("COMMIT").execute(&mut holder).await?;
+        struck.until = now();
+        while !progress.borrow().is_over {
+            struck.dead_rows.push(snapshot::dead_rows(&mut watcher).await?);
+            sleep(EACH).await;
+        }
+        Ok(struck)
+    }
+}
+
+/// Takes the server down and up again.
+async fn restart(
+    mut server: Postgres,
+    down: fn(&mut Postgres),
+) -> anyhow::Result<(Postgres, Struck)> {
+    let done = tokio::task::spawn_blocking(move || {
+        let from = now();
+        down(&mut server);
+        server.start_again();
+        (server, Struck { from, until: now(), ..Struck::default() })
+    });
+    done.await.context("the server does not come back")
+}
+
+async fn kill_backends(
+    server: &Postgres,
+    progress: &watch::Receiver<Progress>,
+) -> anyhow::Result<Struck> {
+    let mut session = session(server).await?;
+    let mut struck = Struck { from: now(), ..Struck::default() };
+    while !progress.borrow().is_over {
+        let ended: i64 = sqlx::query_scalar(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .fetch_one(&mut session)
+        .await?;
+        struck.backends += ended.unsigned_abs();
+        struck.until = now();
+        sleep(EACH).await;
+    }
+    session.close().await?;
+    Ok(struck)
+}
+
+/// Deletes the first job that waits, as somebody might by hand.
+async fn steal(server: &Postgres, progress: &watch::Receiver<Progress>) -> anyhow::Result<Struck> {
+    let mut session = session(server).await?;
+    let from = now();
+    while !progress.borrow().is_over {
+        let stolen = sqlx::query(
+            "WITH head AS (
+                 DELETE FROM hereafter.ready WHERE ctid = ANY(ARRAY(
+                     SELECT ctid FROM hereafter.ready LIMIT 1 FOR UPDATE SKIP LOCKED))
+                 RETURNING seq)
+             DELETE FROM hereafter.job WHERE seq IN (SELECT seq FROM head)",
+        )
+        .execute(&mut session)
+        .await?;
+        if stolen.rows_affected() > 0 {
+            return Ok(Struck { from, until: now(), ..Struck::default() });
+        }
+    }
+    bail!("no job waited long enough to be deleted")
+}
+
+/// A session of a superuser, who is not part of the system.
+async fn session(server: &Postgres) -> anyhow::Result<PgConnection> {
+    let options: PgConnectOptions = server.url().parse()?;
+    options.connect().await.context("cannot open a session beside the system")
+}
+
+const EACH: Duration = Duration::from_secs(1);

@@ -1,0 +1,174 @@
+//! What a campaign has shown.
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use serde::Serialize;
+
+use crate::audit::Findings;
+use crate::campaign::Campaign;
+use crate::fault::{Fault, Struck};
+use crate::pace::{Pace, seconds};
+use crate::snapshot::Phase;
+
+/// Figures of one campaign. Spans are in seconds, rates in jobs per second.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Report {
+    pub(crate) fault: Fault,
+    pub(crate) seed: u64,
+    #[serde(flatten)]
+    pub(crate) findings: Findings,
+    pub(crate) is_finished: bool,
+    /// From the first job's end to the last one's.
+    pub(crate) span: f64,
+    /// How long the fault lasted: the server was down, the snapshot was held.
+    pub(crate) fault_lasted: f64,
+    /// Sessions that were ended.
+    pub(crate) backends: u64,
+    pub(crate) rate_before: Option<f64>,
+    pub(crate) rate_during: Option<f64>,
+    pub(crate) rate_after: Option<f64>,
+    /// From the end of the fault to the end of the first second with at least half of the rate
+    /// before.
+    pub(crate) back_after: Option<f64>,
+    pub(crate) longest_gap: f64,
+    pub(crate) phases: Vec<Phase>,
+    /// When the first job ended, in microseconds since 1970.
+    #[serde(skip)]
+    pub(crate) started: u64,
+}
+
+impl Report {
+    pub(crate) fn of(
+        campaign: &Campaign,
+        findings: Findings,
+        pace: &Pace,
+        struck: &Struck,
+        is_finished: bool,
+    ) -> Self {
+        let (first, last) = (pace.first().unwrap_or(0), pace.last().unwrap_or(0));
+        let rate_before = pace.rate(first, struck.from);
+        let back = |rate: f64| pace.back_after(struck.until, rate / 2.0);
+        Self {
+            fault: campaign.fault,
+            seed: campaign.load.seed,
+            findings,
+            is_finished,
+            span: seconds(last.saturating_sub(first)),
+            fault_lasted: seconds(struck.until.saturating_sub(struck.from)),
+            backends: struck.backends,
+            rate_before,
+            rate_during: pace.rate(struck.from, struck.until),
+            rate_after: pace.rate(struck.until, last),
+            back_after: rate_before.and_then(back),
+            longest_gap: pace.longest_gap(),
+            phases: Vec::new(),
+            started: first,
+        }
+    }
+
+    /// What must not be.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut faults = self.findings.faults();
+        if !self.is_finished {
+            faults.push("the queue did not drain".to_owned());
+        }
+        faults
+    }
+
+    /// The tables for people.
+    pub(crate) fn text(&self) -> String {
+        let Findings {
+            attempted,
+            acknowledged,
+            unknown,
+            recovered,
+            run,
+            duplicated,
+            lost,
+            unexpected,
+            acknowledged_twice,
+            miscounted,
+            unfinished,
+            failures,
+            leases_lost,
+        } = &self.findings;
+        let counts = [
+            ("attempted", attempted.to_string()),
+            ("acknowledged", acknowledged.to_string()),
+            ("unknown answers", format!("{unknown}, of which {recovered} were stored")),
+            ("run", run.to_string()),
+            ("run more than once", duplicated.to_string()),
+            ("lost", lost.to_string()),
+            ("unexpected", unexpected.to_string()),
+            ("acknowledged twice", acknowledged_twice.to_string()),
+            ("miscounted by the store", miscounted.to_string()),
+            ("unfinished", unfinished.to_string()),
+            ("failed attempts", failures.to_string()),
+            ("leases lost", leases_lost.to_string()),
+            ("jobs ran for", format!("{:.1} s", self.span)),
+        ];
+        let rate =
+            |rate: Option<f64>| rate.map_or("-".to_owned(), |rate| format!("{rate:.0} jobs/s"));
+        let span = |span: Option<f64>| span.map_or("-".to_owned(), |span| format!("{span:.2} s"));
+        let paces = [
+            (self.lasted(), span(Some(self.fault_lasted))),
+            ("sessions ended", self.backends.to_string()),
+            ("rate before", rate(self.rate_before)),
+            ("rate meanwhile", rate(self.rate_during)),
+            ("rate after", rate(self.rate_after)),
+            ("half of the rate back after", span(self.back_after)),
+            ("longest gap in work", span(Some(self.longest_gap))),
+        ];
+        let rows =
+            counts.into_iter().chain(paces).map(|(name, value)| vec![name.to_owned(), value]);
+        let mut text = format!("{:?}, seed {}\n{}", self.fault, self.seed, table(&[], rows));
+        if !self.phases.is_empty() {
+            let titles = [
+                "snapshot",
+                "claims timed",
+                "p50 ms",
+                "p99 ms",
+                "max ms",
+                "dead rows, most",
+                "of ready",
+                "left",
+            ];
+            let phases = self.phases.iter().map(|phase| {
+                vec![
+                    phase.name.to_owned(),
+                    phase.claims.to_string(),
+                    format!("{:.2}", phase.p50),
+                    format!("{:.2}", phase.p99),
+                    format!("{:.2}", phase.longest),
+                    phase.dead_rows.to_string(),
+                    phase.dead_rows_ready.to_string(),
+                    phase.dead_rows_left.to_string(),
+                ]
+            });
+            text += &format!("\n{}", table(&titles, phases));
+        }
+        text
+    }
+
+    fn lasted(&self) -> &'static str {
+        match self.fault {
+            Fault::Restart | Fault::Crash => "server down for",
+            Fault::KillBackends => "sessions ended for",
+            Fault::Snapshot => "snapshot held for",
+            Fault::Theft => "stolen within",
+        }
+    }
+}
+
+fn table(titles: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    if !titles.is_empty() {
+        table.set_header(titles);
+    }
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt() + "\n"
+}
