@@ -6,9 +6,7 @@
 
 use hereafter::JobId;
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions};
-use sqlx::{
-    Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, Row,
-};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor, MySqlConnection, Row};
 
 use crate::floor::envelope;
 

@@ -6,10 +6,13 @@
 
 mod fan_in;
 mod floor;
+mod floor_mysql;
 mod floor_postgres;
 mod idle;
+mod mysql;
 mod ours;
 mod postgres;
+mod server;
 mod stream;
 
 use std::process::{Command, ExitCode};
@@ -17,11 +20,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
+use taskservers::{MariaDb, Postgres};
 
-/// Measures enqueueing and draining, beside a raw sqlx loop: on SQLite, or with `postgres`.
+/// Measures enqueueing and draining, beside a raw sqlx loop: on SQLite, or with `postgres` or
+/// `mysql`.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Jobs of one run; 100,000 by default, 200,000 for `postgres`, 10,000 for `fan-in`, 200,000
+    /// Jobs of one run; 100,000 by default, 200,000 for `postgres` and `mysql`, 10,000 for `fan-in`, 200,000
     /// items for `stream`.
     #[arg(long, global = true)]
     jobs: Option<u64>,
@@ -31,7 +36,7 @@ struct Options {
     /// One short run of each side: does it work at all?
     #[arg(long, global = true)]
     quick: bool,
-    /// `fan-in`, `idle`, `stream`, `postgres`, or one side of one run, which this program uses itself.
+    /// `fan-in`, `idle`, `stream`, `postgres`, `mysql`, or one side of one run, which this program uses itself.
     #[command(subcommand)]
     side: Option<Side>,
 }
@@ -63,11 +68,17 @@ enum Side {
     /// Measures an idle worker: how soon it starts a job, and what it costs meanwhile.
     Idle,
     /// Measures all this on a PostgreSQL server of its own.
-    Postgres(postgres::Options),
+    Postgres(server::Options),
+    /// Measures all this on a MariaDB server of its own.
+    Mysql(server::Options),
     /// Stores rows in batches of so many through the driver.
     PostgresFloorEnqueue { url: String, jobs: u64, batch: u64 },
     /// Claims them, runs nothing, and moves them to a finished table through the driver.
     PostgresFloorDrain { url: String },
+    /// Stores rows in batches of so many through the driver.
+    MysqlFloorEnqueue { url: String, jobs: u64, batch: u64 },
+    /// Claims them, runs nothing, and moves them to a finished table through the driver.
+    MysqlFloorDrain { url: String },
 }
 
 /// How much is measured.
@@ -95,7 +106,10 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let done = match options.side.clone() {
         Some(Side::Idle) => idle::measure_sqlite(),
-        Some(Side::Postgres(chosen)) => postgres::measure(&chosen, options.scale()),
+        Some(Side::Postgres(chosen)) => {
+            server::measure(Postgres::start(), &chosen, options.scale())
+        }
+        Some(Side::Mysql(chosen)) => server::measure(MariaDb::start(), &chosen, options.scale()),
         Some(Side::FanIn) => fan_in::measure(options.scale()),
         Some(Side::Stream) => stream::measure(options.scale()),
         Some(side) => run_side(side),
@@ -122,11 +136,15 @@ fn run_side(side: Side) -> anyhow::Result<()> {
                 floor_postgres::enqueue(&url, jobs, batch).await
             }
             Side::PostgresFloorDrain { url } => floor_postgres::drain(&url).await,
+            Side::MysqlFloorEnqueue { url, jobs, batch } => {
+                floor_mysql::enqueue(&url, jobs, batch).await
+            }
+            Side::MysqlFloorDrain { url } => floor_mysql::drain(&url).await,
             Side::FloorEnqueue { path, jobs } => floor::enqueue(&path, jobs).await,
             Side::FloorDrain { path } => floor::drain(&path).await,
             Side::FanInEnqueue { url, jobs } => fan_in::enqueue(&url, jobs).await,
             Side::PlainEnqueue { url, jobs } => fan_in::enqueue_plain(&url, jobs).await,
-            Side::Idle | Side::FanIn | Side::Stream | Side::Postgres(_) => {
+            Side::Idle | Side::FanIn | Side::Stream | Side::Postgres(_) | Side::Mysql(_) => {
                 unreachable!("measured by processes, not on this runtime")
             }
         }

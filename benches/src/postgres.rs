@@ -1,180 +1,51 @@
-//! PostgreSQL: all figures on a server of its own, with its own durability.
+//! PostgreSQL, as it is measured on.
 
-use std::collections::BTreeMap;
-
-use anyhow::ensure;
-use clap::Args;
 use taskservers::Postgres;
 
-use crate::{Scale, idle, line, ours, rate, timed, timed_worker};
+use crate::server::Server;
 
-/// Jobs of one run, unless told otherwise.
-const JOBS: u64 = 200_000;
+impl Server for Postgres {
+    const NAME: &'static str = "PostgreSQL, fsync and synchronous_commit on";
+    const FLOOR: [&'static str; 2] = ["postgres-floor-enqueue", "postgres-floor-drain"];
 
-/// Jobs stored one by one.
-const SINGLE: u64 = 20_000;
-
-/// Of those, the ones that are stored one after the other.
-const ONE_AT_A_TIME: u64 = 2_000;
-
-/// Jobs of the largest batch.
-const BULK: u64 = 100_000;
-
-/// What is measured on PostgreSQL.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Options {
-    /// Rows that are there besides, of each kind: ready in another queue, scheduled for tomorrow,
-    /// and finished.
-    #[arg(long, default_value_t = 0)]
-    extra: u64,
-    /// Measure an idle worker instead.
-    #[arg(long)]
-    idle: bool,
-}
-
-/// Prints the rates of both sides, and their ratio.
-pub(crate) fn measure(options: &Options, scale: Scale) -> anyhow::Result<()> {
-    let server = Postgres::start();
-    if options.idle {
-        return idle::measure("PostgreSQL", &server.url());
+    fn raw(&self) -> String {
+        self.url()
     }
-    let (jobs, runs) = (scale.jobs.unwrap_or(JOBS), scale.runs);
-    let mut lab = Lab { server, extra: options.extra, jobs, figures: BTreeMap::new() };
-    for run in 1..=runs {
-        lab.run(run)?;
-        eprintln!("run {run} of {runs} done");
+
+    fn store(&self, run: usize) -> String {
+        format!("{}?schema=run_{run}", self.url())
     }
-    println!(
-        "PostgreSQL, fsync and synchronous_commit on; {jobs} jobs, {runs} alternating runs, whole \
-         processes"
-    );
-    println!("{:<28} {:>10} {:>10} {:>7}   spread of ours", "", "ours/s", "floor/s", "ratio");
-    let show = |what: &str, ours: Of, floor: Of| {
-        let mut ours = lab.figures.get(&ours).cloned().unwrap_or_default();
-        let mut floor = lab.figures.get(&floor).cloned().unwrap_or_default();
-        if !ours.is_empty() {
-            line(what, &mut ours, &mut floor);
+
+    fn drop_store(&self, run: usize) {
+        self.psql(&format!("DROP SCHEMA run_{run} CASCADE"));
+    }
+
+    /// Without looking at the tables for the planner.
+    fn fill(&self, run: usize, extra: u64) {
+        let now = "(extract(epoch FROM now()) * 1000)::bigint";
+        for (first, table, columns) in [
+            (1_u64, "ready (queue, rank, due_at, seq)", format!("'other', 0, {now}, seq")),
+            (
+                1 << 32,
+                "scheduled (due_at, seq, queue, rank)",
+                format!("{now} + 86400000, seq, 'other', 0"),
+            ),
+            (
+                1 << 33,
+                "outcome (seq, state, finished_at, keep_until)",
+                format!("seq, 'done', {now}, {now} + 86400000"),
+            ),
+        ] {
+            let last = first + extra - 1;
+            self.psql(&format!(
+                "INSERT INTO run_{run}.job (seq, id, queue, task, priority, created_at, due_at, envelope)
+                 SELECT seq, gen_random_uuid(), 'other', 'other', 0, {now}, {now}, '{{}}'
+                 FROM generate_series({first}::bigint, {last}) AS seq;
+                 INSERT INTO run_{run}.{table}
+                 SELECT {columns} FROM generate_series({first}::bigint, {last}) AS seq"
+            ));
         }
-    };
-    show("enqueue, one by one", Of::Ones, Of::OnesFloor);
-    show("enqueue, 64 at once", Of::Many, Of::ManyFloor);
-    show("enqueue, batches of 1,000", Of::Batches, Of::BatchesFloor);
-    show("enqueue, batches of 100,000", Of::Bulk, Of::BulkFloor);
-    show("drain, one worker", Of::Drain, Of::DrainFloor);
-    if options.extra > 0 {
-        println!("beside {} others of each kind; the floor is ours without them", options.extra);
-        show("drain, one worker", Of::FullDrain, Of::Drain);
+        // Numbers given from now on are above these.
+        self.psql(&format!("SELECT setval('run_{run}.batch', 100000)"));
     }
-    Ok(())
-}
-
-/// What a figure is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Of {
-    Ones,
-    OnesFloor,
-    Many,
-    ManyFloor,
-    Batches,
-    BatchesFloor,
-    Bulk,
-    BulkFloor,
-    Drain,
-    DrainFloor,
-    /// Beside other rows.
-    FullDrain,
-}
-
-struct Lab {
-    server: Postgres,
-    extra: u64,
-    jobs: u64,
-    /// Jobs per second, one figure for each run.
-    figures: BTreeMap<Of, Vec<f64>>,
-}
-
-impl Lab {
-    fn run(&mut self, run: usize) -> anyhow::Result<()> {
-        let (jobs, raw) = (self.jobs, self.server.url());
-        let url = format!("{raw}?schema=run_{run}");
-        // So that the tables are there.
-        timed(&["ours-enqueue", &url, "0"])?;
-        let (ones, many) = (jobs.min(ONE_AT_A_TIME), jobs.min(SINGLE));
-        self.time(Of::Ones, ones, &["ours-single", &url, "JOBS", "1"])?;
-        self.time(Of::OnesFloor, ones, &["postgres-floor-enqueue", &raw, "JOBS", "1"])?;
-        self.time(Of::Many, many, &["ours-single", &url, "JOBS", "64"])?;
-        self.time(Of::ManyFloor, many, &["postgres-floor-enqueue", &raw, "JOBS", "64"])?;
-        let bulk = jobs.min(BULK);
-        let size = BULK.to_string();
-        self.time(Of::Bulk, bulk, &["ours-enqueue", &url, "JOBS", &size])?;
-        self.time(Of::BulkFloor, bulk, &["postgres-floor-enqueue", &raw, "JOBS", &size])?;
-        // Not measured: it is so that the next drain has only its own jobs.
-        timed_worker(&url)?;
-        let before = ours::count_done(&url)?;
-        self.time(Of::Batches, jobs, &["ours-enqueue", &url, "JOBS"])?;
-        self.drain(Of::Drain, &url, before)?;
-        self.time(Of::BatchesFloor, jobs, &["postgres-floor-enqueue", &raw, "JOBS", "1000"])?;
-        self.time(Of::DrainFloor, jobs, &["postgres-floor-drain", &raw])?;
-        self.server.psql(&format!("DROP SCHEMA run_{run} CASCADE"));
-        if self.extra > 0 { self.run_beside_others(run) } else { Ok(()) }
-    }
-
-    fn run_beside_others(&mut self, run: usize) -> anyhow::Result<()> {
-        let url = format!("{}?schema=run_{run}", self.server.url());
-        timed(&["ours-enqueue", &url, "0"])?;
-        fill(&self.server, run, self.extra);
-        timed(&["ours-enqueue", &url, &self.jobs.to_string()])?;
-        self.drain(Of::FullDrain, &url, 0)?;
-        self.server.psql(&format!("DROP SCHEMA run_{run} CASCADE"));
-        Ok(())
-    }
-
-    /// Runs one side, with the number of jobs in place of `JOBS`.
-    fn time(&mut self, of: Of, jobs: u64, args: &[&str]) -> anyhow::Result<()> {
-        let count = jobs.to_string();
-        let args: Vec<_> =
-            args.iter().map(|arg| if *arg == "JOBS" { count.as_str() } else { arg }).collect();
-        let figure = rate(jobs, timed(&args)?);
-        self.figures.entry(of).or_default().push(figure);
-        Ok(())
-    }
-
-    fn drain(&mut self, of: Of, url: &str, done_before: u64) -> anyhow::Result<()> {
-        let figure = rate(self.jobs, timed_worker(url)?);
-        ensure!(ours::count_done(url)? == done_before + self.jobs, "jobs were left undone");
-        self.figures.entry(of).or_default().push(figure);
-        Ok(())
-    }
-}
-
-/// Adds rows that are nobody's business, without looking at the tables for the planner.
-fn fill(server: &Postgres, run: usize, extra: u64) {
-    if extra == 0 {
-        return;
-    }
-    let now = "(extract(epoch FROM now()) * 1000)::bigint";
-    for (first, table, columns) in [
-        (1_u64, "ready (queue, rank, due_at, seq)", format!("'other', 0, {now}, seq")),
-        (
-            1 << 32,
-            "scheduled (due_at, seq, queue, rank)",
-            format!("{now} + 86400000, seq, 'other', 0"),
-        ),
-        (
-            1 << 33,
-            "outcome (seq, state, finished_at, keep_until)",
-            format!("seq, 'done', {now}, {now} + 86400000"),
-        ),
-    ] {
-        let last = first + extra - 1;
-        server.psql(&format!(
-            "INSERT INTO run_{run}.job (seq, id, queue, task, priority, created_at, due_at, envelope)
-             SELECT seq, gen_random_uuid(), 'other', 'other', 0, {now}, {now}, '{{}}'
-             FROM generate_series({first}::bigint, {last}) AS seq;
-             INSERT INTO run_{run}.{table}
-             SELECT {columns} FROM generate_series({first}::bigint, {last}) AS seq"
-        ));
-    }
-    // Numbers given from now on are above these.
-    server.psql(&format!("SELECT setval('run_{run}.batch', 100000)"));
 }
