@@ -37,6 +37,7 @@ impl MysqlLink {
 /// Opens a store, creates it if it is missing, and brings its tables up to date.
 pub(crate) async fn open(options: MysqlOptions) -> Result<Store, ConnectError> {
     let if_missing = options.if_missing;
+    check_pool(&options)?;
     let link = Arc::new(link(options));
     let mut first = link.open(Role::First).await.map_err(|error| link.connect_error(error))?;
     SCHEMA.migrate(&mut first, &link, if_missing).await?;
@@ -48,6 +49,7 @@ pub(crate) async fn open(options: MysqlOptions) -> Result<Store, ConnectError> {
 
 /// The migrations that opening would run.
 pub(crate) async fn pending(options: MysqlOptions) -> Result<Vec<Migration>, ConnectError> {
+    check_pool(&options)?;
     let link = link(options);
     let failed = |error| link.connect_error(error);
     let mut sql = link.open(Role::First).await.map_err(failed)?;
@@ -55,6 +57,14 @@ pub(crate) async fn pending(options: MysqlOptions) -> Result<Vec<Migration>, Con
     // It has done what it was for, whatever becomes of it.
     let _ = sql.close().await;
     Ok(pending)
+}
+
+fn check_pool(options: &MysqlOptions) -> Result<(), ConnectError> {
+    if options.pool.as_ref().is_some_and(|pool| pool.is_closed()) {
+        let reason = "its pool is closed: give one that is open".to_owned();
+        return Err(ConnectError::Unusable { store: options.label(), reason });
+    }
+    Ok(())
 }
 
 /// What it takes to open connections.

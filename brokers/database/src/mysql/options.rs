@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use sqlx::ConnectOptions;
-use sqlx::mysql::MySqlConnectOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlPool};
 use taskcore::Clock;
 use taskcore::broker::ConnectError;
 use url::Url;
@@ -23,6 +23,7 @@ use crate::database::{IfMissing, prefix};
 #[derive(Debug, Clone)]
 pub struct MysqlOptions {
     pub(super) connect: MySqlConnectOptions,
+    pub(super) pool: Option<MySqlPool>,
     pub(super) prefix: String,
     pub(super) events: u32,
     pub(super) if_missing: IfMissing,
@@ -35,11 +36,28 @@ impl MysqlOptions {
     pub fn new(connect: MySqlConnectOptions) -> Self {
         Self {
             connect: connect.disable_statement_logging(),
+            pool: None,
             prefix: prefix::DEFAULT.to_owned(),
             events: EVENTS,
             if_missing: IfMissing::Create,
             clock: Clock::system(),
         }
+    }
+
+    /// A store on the server and database of a pool; `MysqlBroker::open(pool)` is the same with all
+    /// defaults.
+    ///
+    /// Nothing is taken from the pool: MySQL has no settings for one transaction, and ours must not
+    /// stay on a connection of yours. Connections are made with the pool's
+    /// [options](sqlx::Pool::connect_options) as they are when the store is opened, without its hooks
+    /// such as `after_connect`: two that write and four that read at most, and two for the heartbeat
+    /// of a worker.
+    ///
+    /// Opening it fails with [`ConnectError::Unusable`] if the pool is closed.
+    #[must_use]
+    pub fn pool(pool: MySqlPool) -> Self {
+        let connect = MySqlConnectOptions::clone(&pool.connect_options());
+        Self { pool: Some(pool), ..Self::new(connect) }
     }
 
     /// Parses a URL.
@@ -132,6 +150,12 @@ impl MysqlOptions {
 impl From<MysqlOptions> for DatabaseOptions {
     fn from(options: MysqlOptions) -> Self {
         Self::Mysql(Box::new(options))
+    }
+}
+
+impl From<MySqlPool> for DatabaseOptions {
+    fn from(pool: MySqlPool) -> Self {
+        MysqlOptions::pool(pool).into()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::mysql::MySqlPoolOptions;
 use taskbroker_database::mysql::{MysqlBroker, MysqlOptions};
 use taskcore::broker::ConnectError;
 use taskservers::MariaDb;
@@ -72,4 +73,22 @@ async fn what_does_not_fit_is_refused_with_what_to_do() {
     assert!(text.contains("a name has more than 1000 bytes"), "{text}");
     // The next one is stored as before.
     store(&broker, &jobs(1)).await;
+}
+
+#[tokio::test]
+async fn a_pool_of_the_application_says_where_the_store_is_and_is_left_alone() {
+    let rig = Rig::shared();
+    let pool = MySqlPoolOptions::new().max_connections(1).connect(&rig.url).await.unwrap();
+    let mut held = pool.acquire().await.unwrap();
+    let options = MysqlOptions::pool(pool.clone()).prefix(&rig.prefix).unwrap();
+    let broker = in_time(MysqlBroker::open(options.clone())).await.unwrap();
+    store(&broker, &jobs(2)).await;
+    assert_eq!(rig.raw().await.number("SELECT count(*) FROM {t}job").await, 2);
+    // What we set is not set there.
+    let level = "SELECT @@tx_isolation = 'REPEATABLE-READ' AND @@join_cache_level > 0";
+    let row = sqlx::query(level).fetch_one(&mut *held).await.unwrap();
+    assert_eq!(sqlx::Row::get_unchecked::<i64, _>(&row, 0), 1);
+    drop(held);
+    pool.close().await;
+    assert!(refusal(options).await.contains("its pool is closed"));
 }
