@@ -9,7 +9,6 @@ use futures::{StreamExt, TryStreamExt};
 use hereafter::broker::{EventKind, JobState, Lookup};
 use hereafter::{Client, Followed, JobId, QueueName};
 use indicatif::{ProgressBar, ProgressStyle};
-use taskservers::Postgres;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -20,12 +19,14 @@ use crate::pace::Pace;
 use crate::process::Process;
 use crate::producer::{Load, Producer};
 use crate::report::Report;
+use crate::server::{Kind, Server};
 use crate::snapshot;
 use crate::worker::{LEDGER, TASK};
 
 /// What is done.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Campaign {
+    pub(crate) kind: Kind,
     pub(crate) fault: Fault,
     pub(crate) load: Load,
     /// How long a snapshot is held.
@@ -47,23 +48,21 @@ impl Campaign {
     /// Runs it to its end; an error if the campaign itself could not be run.
     pub(crate) async fn run(&self) -> anyhow::Result<Report> {
         let folder = tempfile::tempdir()?;
-        let settings = self.fault.settings();
-        let server = tokio::task::spawn_blocking(|| Postgres::start_with(settings)).await?;
-        let (url, log) = (format!("{}?events={EVENTS}", server.url()), server.log());
+        let Self { kind, fault, load, hold } = *self;
+        let server = tokio::task::spawn_blocking(move || Server::start(kind, fault)).await??;
+        let url = format!("{}?events={EVENTS}", server.url());
         // So that the tables are there.
         Client::open(url.clone()).await?.close().await?;
         let mut system = System::start(&url, folder.path(), &self.load)?;
         let (progress, seen) = watch::channel(Progress::default());
-        let Self { fault, load, hold } = *self;
         let strike = Strike { fault, jobs: load.jobs, seed: load.seed, hold };
         let (unfinished, (server, struck)) =
             tokio::try_join!(system.drive(load, &progress), strike.run(server, seen))?;
         let ledgers = system.stop()?;
         let report = self.report(&url, &ledgers, &struck, unfinished).await;
         let mut report = report?;
-        if self.fault == Fault::Snapshot {
-            let started = report.started;
-            report.phases = snapshot::phases(&log, &struck, started)?;
+        if let (Fault::Snapshot, Server::Postgres(server)) = (fault, &server) {
+            report.phases = snapshot::phases(&server.log(), &struck, report.started)?;
         }
         drop(server);
         Ok(report)

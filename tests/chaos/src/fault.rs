@@ -7,13 +7,11 @@ use clap::ValueEnum;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
-use taskservers::Postgres;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::ledger::now;
+use crate::server::{Server, Session};
 use crate::snapshot::{self, DeadRows};
 
 /// The faults.
@@ -85,15 +83,15 @@ impl Strike {
     /// Strikes when its time has come; gives the server back.
     pub(crate) async fn run(
         &self,
-        server: Postgres,
+        server: Server,
         mut progress: watch::Receiver<Progress>,
-    ) -> anyhow::Result<(Postgres, Struck)> {
+    ) -> anyhow::Result<(Server, Struck)> {
         let point = self.jobs as f64 * self.point();
         let reached = progress.wait_for(|it| it.is_over || it.acknowledged as f64 >= point);
         reached.await.context("the campaign has ended before the fault")?;
         match self.fault {
-            Fault::Restart => restart(server, Postgres::stop).await,
-            Fault::Crash => restart(server, Postgres::kill).await,
+            Fault::Restart => restart(server, Server::stop).await,
+            Fault::Crash => restart(server, Server::kill).await,
             Fault::KillBackends => {
                 let struck = kill_backends(&server, &progress).await?;
                 Ok((server, struck))
@@ -121,11 +119,14 @@ impl Strike {
 
     async fn hold_snapshot(
         &self,
-        server: &Postgres,
+        server: &Server,
         progress: &watch::Receiver<Progress>,
     ) -> anyhow::Result<Struck> {
-        let mut watcher = session(server).await?;
-        let mut holder = session(server).await?;
+        let (Session::Postgres(mut watcher), Session::Postgres(mut holder)) =
+            (server.session().await?, server.session().await?)
+        else {
+            bail!("what a snapshot costs is counted on PostgreSQL only");
+        };
         let mut struck = Struck { from: now(), ..Struck::default() };
         sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
             .execute(&mut holder)
@@ -146,10 +147,7 @@ impl Strike {
 }
 
 /// Takes the server down and up again.
-async fn restart(
-    mut server: Postgres,
-    down: fn(&mut Postgres),
-) -> anyhow::Result<(Postgres, Struck)> {
+async fn restart(mut server: Server, down: fn(&mut Server)) -> anyhow::Result<(Server, Struck)> {
     let done = tokio::task::spawn_blocking(move || {
         let from = now();
         down(&mut server);
@@ -160,51 +158,29 @@ async fn restart(
 }
 
 async fn kill_backends(
-    server: &Postgres,
+    server: &Server,
     progress: &watch::Receiver<Progress>,
 ) -> anyhow::Result<Struck> {
-    let mut session = session(server).await?;
+    let mut session = server.session().await?;
     let mut struck = Struck { from: now(), ..Struck::default() };
     while !progress.borrow().is_over {
-        let ended: i64 = sqlx::query_scalar(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        )
-        .fetch_one(&mut session)
-        .await?;
-        struck.backends += ended.unsigned_abs();
+        struck.backends += session.end_others().await?;
         struck.until = now();
         sleep(EACH).await;
     }
-    session.close().await?;
     Ok(struck)
 }
 
-/// Deletes the first job that waits, as somebody might by hand.
-async fn steal(server: &Postgres, progress: &watch::Receiver<Progress>) -> anyhow::Result<Struck> {
-    let mut session = session(server).await?;
+/// Deletes the first job that waits.
+async fn steal(server: &Server, progress: &watch::Receiver<Progress>) -> anyhow::Result<Struck> {
+    let mut session = server.session().await?;
     let from = now();
     while !progress.borrow().is_over {
-        let stolen = sqlx::query(
-            "WITH head AS (
-                 DELETE FROM hereafter.ready WHERE ctid = ANY(ARRAY(
-                     SELECT ctid FROM hereafter.ready LIMIT 1 FOR UPDATE SKIP LOCKED))
-                 RETURNING seq)
-             DELETE FROM hereafter.job WHERE seq IN (SELECT seq FROM head)",
-        )
-        .execute(&mut session)
-        .await?;
-        if stolen.rows_affected() > 0 {
+        if session.steal().await? {
             return Ok(Struck { from, until: now(), ..Struck::default() });
         }
     }
     bail!("no job waited long enough to be deleted")
-}
-
-/// A session of a superuser, who is not part of the system.
-async fn session(server: &Postgres) -> anyhow::Result<PgConnection> {
-    let options: PgConnectOptions = server.url().parse()?;
-    options.connect().await.context("cannot open a session beside the system")
 }
 
 const EACH: Duration = Duration::from_secs(1);

@@ -15,6 +15,7 @@ mod pace;
 mod process;
 mod producer;
 mod report;
+mod server;
 mod snapshot;
 mod worker;
 
@@ -27,6 +28,7 @@ use tokio::runtime::Runtime;
 use campaign::Campaign;
 use fault::Fault;
 use producer::{Load, Producer};
+use server::Kind;
 
 /// Does something to a server while jobs are stored and run, and looks at what becomes of them.
 #[derive(Debug, Parser)]
@@ -39,6 +41,8 @@ struct CommandLine {
 enum Command {
     /// On a private PostgreSQL server, with its durable defaults
     Postgres(Options),
+    /// On a private MariaDB server, with its durable defaults
+    Mysql(Options),
     /// The process that stores jobs; this program starts it
     #[command(hide = true)]
     Produce(Producer),
@@ -70,7 +74,7 @@ struct Options {
 }
 
 impl Options {
-    fn campaign(&self) -> Campaign {
+    fn campaign(&self, kind: Kind) -> Campaign {
         let seed = self.seed.unwrap_or_else(rand::random);
         let fault = self.fault;
         let (jobs, seconds, hold) = match self.quick {
@@ -78,7 +82,7 @@ impl Options {
             false => (self.jobs, self.seconds.unwrap_or(fault.seconds()), self.hold),
         };
         let load = Load { jobs, seconds, seed };
-        Campaign { fault, load, hold: Duration::from_secs(hold) }
+        Campaign { kind, fault, load, hold: Duration::from_secs(hold) }
     }
 }
 
@@ -91,7 +95,8 @@ fn main() -> ExitCode {
     let done = Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
         runtime.block_on(async {
             match command {
-                Command::Postgres(options) => show(&options).await,
+                Command::Postgres(options) => show(Kind::Postgres, &options).await,
+                Command::Mysql(options) => show(Kind::Mysql, &options).await,
                 Command::Produce(producer) => producer.run().await.map(|()| ExitCode::SUCCESS),
             }
         })
@@ -103,8 +108,8 @@ fn main() -> ExitCode {
 }
 
 /// Runs a campaign, and prints what it has shown.
-async fn show(options: &Options) -> anyhow::Result<ExitCode> {
-    let campaign = options.campaign();
+async fn show(kind: Kind, options: &Options) -> anyhow::Result<ExitCode> {
+    let campaign = options.campaign(kind);
     eprintln!("seed {}", campaign.load.seed);
     let report = campaign.run().await?;
     if options.json {

@@ -4,9 +4,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-fn campaign(args: &[&str]) -> Output {
+fn campaign(server: &str, fault: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_taskchaos"));
-    command.args(["postgres", "--quick", "--json", "--seed", "7"]).args(args);
+    command.args([server, "--quick", "--json", "--seed", "7", "--fault", fault]);
     command.output().expect("the program is built")
 }
 
@@ -16,8 +16,8 @@ fn report(output: &Output) -> Value {
 }
 
 /// A campaign that ends without a fault in its books.
-fn nothing_is_lost(fault: &str) -> Value {
-    let output = campaign(&["--fault", fault]);
+fn nothing_is_lost(server: &str, fault: &str) -> Value {
+    let output = campaign(server, fault);
     let report = report(&output);
     assert!(output.status.success(), "{report:#}");
     assert_eq!(report["acknowledged"], 3_000);
@@ -27,21 +27,39 @@ fn nothing_is_lost(fault: &str) -> Value {
     report
 }
 
-#[test]
-fn a_restart_of_the_server_loses_no_job() {
-    let report = nothing_is_lost("restart");
+fn survives_a_restart(server: &str) {
+    let report = nothing_is_lost(server, "restart");
     assert!(report["fault_lasted"].as_f64() > Some(0.0), "the server was never down: {report:#}");
 }
 
-#[test]
-fn backends_that_are_terminated_each_second_lose_no_job() {
-    let report = nothing_is_lost("kill-backends");
+fn survives_the_end_of_its_sessions(server: &str) {
+    let report = nothing_is_lost(server, "kill-backends");
     assert!(report["backends"].as_u64() > Some(0), "{report:#}");
 }
 
 #[test]
+fn a_restart_of_postgres_loses_no_job() {
+    survives_a_restart("postgres");
+}
+
+#[test]
+fn a_restart_of_mariadb_loses_no_job() {
+    survives_a_restart("mysql");
+}
+
+#[test]
+fn sessions_on_postgres_that_are_terminated_each_second_lose_no_job() {
+    survives_the_end_of_its_sessions("postgres");
+}
+
+#[test]
+fn sessions_on_mariadb_that_are_terminated_each_second_lose_no_job() {
+    survives_the_end_of_its_sessions("mysql");
+}
+
+#[test]
 fn a_snapshot_that_is_held_loses_no_job_and_the_times_of_claims_are_told() {
-    let report = nothing_is_lost("snapshot");
+    let report = nothing_is_lost("postgres", "snapshot");
     let phases = report["phases"].as_array().expect("there are three of them");
     assert_eq!(phases.len(), 3);
     assert!(phases.iter().all(|phase| phase["p50"].as_f64() > Some(0.0)), "{report:#}");
@@ -50,9 +68,11 @@ fn a_snapshot_that_is_held_loses_no_job_and_the_times_of_claims_are_told() {
 /// Who cannot find anything finds nothing wrong.
 #[test]
 fn a_job_that_is_deleted_behind_the_back_of_the_system_is_found_to_be_lost() {
-    let output = campaign(&["--fault", "theft"]);
-    let report = report(&output);
-    assert_eq!(output.status.code(), Some(1), "{report:#}");
-    assert_eq!(report["lost"], 1, "{report:#}");
-    assert_eq!(report["acknowledged"], 3_000);
+    for server in ["postgres", "mysql"] {
+        let output = campaign(server, "theft");
+        let report = report(&output);
+        assert_eq!(output.status.code(), Some(1), "{report:#}");
+        assert_eq!(report["lost"], 1, "{report:#}");
+        assert_eq!(report["acknowledged"], 3_000);
+    }
 }

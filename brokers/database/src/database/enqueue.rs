@@ -152,7 +152,7 @@ async fn insert(session: &mut Session<'_>, jobs: &[NewJob]) -> Result<Option<Seq
         }
     }
     #[cfg(feature = "mysql")]
-    if dialect.kind == Kind::Mysql {
+    if dialect.kind == Kind::Mysql && !takes_for_new {
         // It counts rows that were there already among those that it inserted.
         let stored = session.sql.fetch(statements::ENQUEUED, seqs.args()).await?;
         seqs.count = stored.len();

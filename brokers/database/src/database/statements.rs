@@ -38,13 +38,13 @@ pub(super) static ENQUEUE: Bulk = Bulk::new(
      ON CONFLICT (id) DO NOTHING",
 );
 
-/// The same where a job that is there already is an error: that takes a quarter of the time off.
-pub(super) static ENQUEUE_NEW: Bulk = Bulk::new(
+/// The same where a job that is there already is an error: that takes a quarter of the time off on
+/// PostgreSQL, and MySQL then says how many were new.
+pub(super) static ENQUEUE_NEW: Bulk = Bulk::nowhere(
     "seq int, id id, queue text, task text, priority int, due_at int, expires_at int, \
      envelope bytes",
-    "",
 )
-.on_postgres(
+.on_servers(
     "INSERT INTO hereafter_job
          (seq, id, queue, task, priority, created_at, due_at, expires_at, envelope)
      SELECT seq, id, queue, task, priority, ?, due_at, expires_at, envelope FROM input
@@ -276,7 +276,7 @@ pub(super) static COUNT_HELD: Bulk = Bulk::new(
 /// The fence and the success in one: ends those of these leases that are current and have not ended,
 /// and appends their outcomes. One that is extended at the same moment is left out. The leases that it
 /// answers are a seq and a token of 8 bytes each.
-pub(super) static RECORD: Bulk = Bulk::new("seq int, token int, keep_until int, result bytes", "")
+pub(super) static RECORD: Bulk = Bulk::nowhere("seq int, token int, keep_until int, result bytes")
     .on_postgres(
         ", ended AS (
              DELETE FROM hereafter_running AS r USING (

@@ -5,10 +5,9 @@ use crate::database::bulk::Bulk;
 
 /// Stores jobs that wait for nothing and have no unique key; answers the time, and the ids of those
 /// that were not stored before. `due_at` is a time, and without one the job is due after `wait`.
-pub(in crate::database) static STORE: Bulk = Bulk::new(
+pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
     "place int, id id, queue text, task text, priority int, due_at int, wait int, expires_in int, \
      envelope bytes",
-    "",
 )
 .on_postgres(
     ", clock AS MATERIALIZED (

@@ -48,7 +48,7 @@ pub(in crate::database) const BEGIN_DURABLE: Begin = Begin {
         "BEGIN ISOLATION LEVEL READ COMMITTED;
          {settings}SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
     )
-    .on_mysql(MYSQL_BESIDE),
+    .on_mysql(MYSQL_APART),
     beside: Statement::new(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SELECT pg_advisory_xact_lock_shared({lock});
          SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
@@ -62,6 +62,8 @@ pub(in crate::database) const BEGIN_DURABLE: Begin = Begin {
 };
 
 /// The lock is a row. The time is independent of the session's zone.
+const MYSQL_APART: &str = "START TRANSACTION;
+     SELECT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000 AS now_ms";
 const MYSQL_BESIDE: &str = "START TRANSACTION;
      SELECT number FROM hereafter_lock WHERE number = 0 LOCK IN SHARE MODE;
      SELECT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000 AS now_ms";
@@ -76,7 +78,7 @@ pub(in crate::database) const BEGIN_FAST: Begin = Begin {
         "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SET LOCAL synchronous_commit = off;
          SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
     )
-    .on_mysql(MYSQL_BESIDE),
+    .on_mysql(MYSQL_APART),
     beside: Statement::new(
         "BEGIN ISOLATION LEVEL READ COMMITTED; {settings}SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock_shared({lock});
          SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms",
