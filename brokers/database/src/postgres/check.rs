@@ -23,6 +23,7 @@ impl PostgresLink {
         findings.push(wakeups(store));
         findings.push(oldest_transaction(sql, LONG_TRANSACTION_S).await?);
         findings.push(dead_rows(sql, MANY_ROWS).await?);
+        findings.push(bloat(sql, MANY_BYTES).await?);
         findings.push(findings::oldest_ready(sql, statements::OLDEST_READY, now_ms).await?);
         Ok(findings)
     }
@@ -33,6 +34,9 @@ const LONG_TRANSACTION_S: i64 = 60;
 
 /// Autovacuum cleans our busy tables after 2,000: it does not, if so many have died.
 const MANY_ROWS: i64 = 100_000;
+
+/// A busy table may have been as large once and needs it again.
+const MANY_BYTES: i64 = 256 * 1024 * 1024;
 
 async fn server(sql: &mut Connection<'_>) -> Result<Vec<Finding>, sqlx::Error> {
     let row = sql.one(statements::SERVER).await?;
@@ -118,6 +122,22 @@ async fn dead_rows(sql: &mut Connection<'_>, many: i64) -> Result<Finding, sqlx:
     Ok(finding(FindingLevel::Warning, subject, detail))
 }
 
+/// Tables whose rows live for seconds, and that are much larger than those that live now.
+async fn bloat(sql: &mut Connection<'_>, many: i64) -> Result<Finding, sqlx::Error> {
+    let subject = "bloat";
+    let rows = sql.fetch(statements::BLOAT, Args::new().with(many)).await?;
+    let Some(row) = rows.first() else {
+        return Ok(finding(FindingLevel::Ok, subject, "little".to_owned()));
+    };
+    let (name, live) = (text(row, "name")?, integer(row, "live")?);
+    let detail = format!(
+        "table `{name}` has {} MiB with its indexes, and {live} rows: once the workers are stopped, \
+         `VACUUM FULL` makes it small again",
+        integer(row, "bytes")? / (1 << 20),
+    );
+    Ok(finding(FindingLevel::Warning, subject, detail))
+}
+
 #[cfg(test)]
 mod tests {
     use taskservers::Postgres;
@@ -174,5 +194,30 @@ mod tests {
         };
         assert!(found.detail.starts_with("table `ready` has 90 beside 9"), "{}", found.detail);
         assert_eq!(dead_rows(&mut sql, MANY_ROWS).await.unwrap().level, FindingLevel::Ok);
+    }
+
+    #[tokio::test]
+    async fn the_table_that_is_larger_than_its_rows_is_named() {
+        let server = Postgres::start_with(&[("autovacuum", "off")]);
+        let store = store_on(&server).await;
+        let mut sql = store.link.open(Role::Read).await.unwrap();
+        let fill =
+            "INSERT INTO hereafter.ready SELECT 'q', 0, 0, n FROM generate_series(1, 20000) AS n;
+             DELETE FROM hereafter.ready WHERE seq > 9";
+        run(&mut sql, fill).await;
+        // The server tells itself only after a while.
+        sql.close().await.unwrap();
+        let mut sql = store.link.open(Role::Read).await.unwrap();
+        let found = loop {
+            let found = bloat(&mut sql, 1 << 20).await.unwrap();
+            if found.level == FindingLevel::Warning {
+                break found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
+        let words = found.detail.split_whitespace().collect::<Vec<_>>();
+        assert_eq!(words[..3], ["table", "`ready`", "has"], "{}", found.detail);
+        assert!(found.detail.contains("and 9 rows"), "{}", found.detail);
+        assert_eq!(bloat(&mut sql, MANY_BYTES).await.unwrap().level, FindingLevel::Ok);
     }
 }

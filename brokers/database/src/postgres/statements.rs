@@ -76,3 +76,15 @@ pub(super) const DEAD_ROWS: Statement = Statement::new(
        AND n_dead_tup > ? AND n_dead_tup > n_live_tup
      ORDER BY n_dead_tup DESC LIMIT 1",
 );
+
+/// The largest of the tables whose rows live for seconds, if it has so many bytes, and a thousand for
+/// each row: a row with its index entry takes about 150.
+pub(super) const BLOAT: Statement = Statement::new(
+    "SELECT relname::text AS name, pg_total_relation_size(relid) AS bytes, n_live_tup AS live
+     FROM pg_stat_user_tables
+     WHERE relid IN (to_regclass('hereafter_ready'), to_regclass('hereafter_running'),
+                     to_regclass('hereafter_scheduled'))
+       AND pg_total_relation_size(relid) > ?
+       AND pg_total_relation_size(relid) > 1000 * n_live_tup
+     ORDER BY 2 DESC LIMIT 1",
+);
