@@ -5,7 +5,13 @@ use sqlx::mysql::MySqlDatabaseError;
 /// `None` where a later try may succeed. The numbers are of
 /// <https://mariadb.com/kb/en/mariadb-error-code-reference/>.
 pub(crate) fn remedy(error: &sqlx::Error) -> Option<&'static str> {
-    if matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_)) {
+    let is_untrusted = match error {
+        sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => true,
+        // A certificate that is not accepted is no error of TLS to sqlx 0.9, but of what it reads.
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    };
+    if is_untrusted {
         return Some(
             "it cannot be connected to so: look at the URL, and `ssl-mode` and certificates",
         );

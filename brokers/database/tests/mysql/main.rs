@@ -12,6 +12,7 @@ mod schema;
 mod stores;
 #[path = "../on_servers/tidying.rs"]
 mod tidying;
+mod tls;
 mod upkeep;
 #[path = "../words/mod.rs"]
 mod words;
