@@ -52,7 +52,8 @@ fn steady_word(word: &str) -> &str {
     }
     let is_date = bare.parse::<jiff::civil::Date>().is_ok();
     if is_date
-        || bare.parse::<jiff::civil::Time>().is_ok()
+        // A number of six digits is one, too.
+        || (bare.contains(':') && bare.parse::<jiff::civil::Time>().is_ok())
         || bare.parse::<jiff::Timestamp>().is_ok()
     {
         return "TIME";
