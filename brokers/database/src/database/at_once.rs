@@ -1,12 +1,11 @@
 //! Storing a few plain jobs in one statement that is its own transaction.
 
-use std::collections::HashSet;
-
 use taskcore::JobId;
 use taskcore::broker::millis::{ceil_ms, later};
 use taskcore::broker::{Due, Enqueued, EventKind, NewJob};
 
 use super::args::Args;
+use super::enqueue::tell_apart;
 use super::events;
 use super::row;
 use super::server_clock::StoreClock;
@@ -45,15 +44,6 @@ pub(super) async fn store(
     clock.adjust(row::integer(answer, "now_ms")?.saturating_sub(moved_ms));
     let ids = row::bytes(answer, "ids")?;
     session.has_news = !ids.is_empty();
-    Ok(tell_apart(jobs, ids.as_chunks::<16>().0))
-}
-
-fn tell_apart(jobs: &[NewJob], stored: &[[u8; 16]]) -> Vec<Enqueued> {
-    let mut stored: HashSet<JobId> = stored.iter().copied().map(JobId::from_bytes).collect();
-    // Removed, because the second job of one id in a batch is the duplicate of the first.
-    let answer = |job: &NewJob| match stored.remove(&job.id) {
-        true => Enqueued::Stored,
-        false => Enqueued::Duplicate,
-    };
-    jobs.iter().map(answer).collect()
+    let stored = ids.as_chunks::<16>().0.iter().copied().map(JobId::from_bytes).collect();
+    Ok(tell_apart(jobs, stored))
 }

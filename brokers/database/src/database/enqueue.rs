@@ -68,7 +68,9 @@ pub(super) async fn store(
     let answers = if seqs.count == jobs.len() {
         vec![Enqueued::Stored; jobs.len()]
     } else {
-        tell_apart(session, jobs, &seqs).await?
+        let rows = session.sql.fetch(statements::ENQUEUED, seqs.args()).await?;
+        let stored = rows.iter().map(|row| row::job_id(row, "id")).collect::<Result<_, _>>()?;
+        tell_apart(jobs, stored)
     };
     note(session, jobs, &answers).await?;
     keys.take(session, seqs).await?;
@@ -197,17 +199,12 @@ async fn distribute(
     Ok(())
 }
 
-async fn tell_apart(
-    session: &mut Session<'_>,
-    jobs: &[NewJob],
-    seqs: &Seqs,
-) -> Result<Vec<Enqueued>, sqlx::Error> {
-    let rows = session.sql.fetch(statements::ENQUEUED, seqs.args()).await?;
-    let mut stored: HashSet<JobId> =
-        rows.iter().map(|row| row::job_id(row, "id")).collect::<Result<_, _>>()?;
+/// The answers to a batch of which these were stored.
+pub(super) fn tell_apart(jobs: &[NewJob], mut stored: HashSet<JobId>) -> Vec<Enqueued> {
     // Removed, because the second job of one id in a batch is the duplicate of the first.
-    let answer = |job: &NewJob| {
-        if stored.remove(&job.id) { Enqueued::Stored } else { Enqueued::Duplicate }
+    let answer = |job: &NewJob| match stored.remove(&job.id) {
+        true => Enqueued::Stored,
+        false => Enqueued::Duplicate,
     };
-    Ok(jobs.iter().map(answer).collect())
+    jobs.iter().map(answer).collect()
 }

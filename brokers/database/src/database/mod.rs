@@ -48,6 +48,8 @@ mod schedules;
 mod server_clock;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_schema;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) mod server_url;
 mod session;
 mod settle;
 mod statements;
@@ -79,5 +81,8 @@ pub(crate) use server_schema::{IfMissing, Schema};
 pub(crate) use statements::transactions;
 pub(crate) use store::Store;
 pub(crate) use wake::{Ear, Source, Wake, Watch};
+
+/// How many events are kept unless a user says otherwise: some minutes of a busy store.
+pub(crate) const KEPT_EVENTS: u32 = 100_000;
 
 pub use broker::{DatabaseBroker, DatabaseOptions};

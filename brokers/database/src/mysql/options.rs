@@ -9,7 +9,8 @@ use taskcore::broker::ConnectError;
 use url::Url;
 
 use crate::DatabaseOptions;
-use crate::database::{IfMissing, prefix};
+use crate::database::server_url::{parted, shown};
+use crate::database::{IfMissing, KEPT_EVENTS, prefix};
 
 /// Where the store is and how it is kept.
 ///
@@ -38,7 +39,7 @@ impl MysqlOptions {
             connect: connect.disable_statement_logging(),
             pool: None,
             prefix: prefix::DEFAULT.to_owned(),
-            events: EVENTS,
+            events: KEPT_EVENTS,
             if_missing: IfMissing::Create,
             clock: Clock::system(),
         }
@@ -75,19 +76,14 @@ impl MysqlOptions {
 
     fn try_parse(url: &str) -> Result<Self, String> {
         let wrong = "write `mysql://user:password@host/database`";
-        let mut url = Url::parse(url).map_err(|error| format!("{error}: {wrong}"))?;
+        let url = Url::parse(url).map_err(|error| format!("{error}: {wrong}"))?;
         if !["mysql", "mariadb"].contains(&url.scheme()) || url.cannot_be_a_base() {
             return Err(wrong.to_owned());
         }
         if url.path().trim_matches('/').is_empty() {
             return Err(format!("it names no database: {wrong}"));
         }
-        let (ours, theirs): (Vec<_>, Vec<_>) =
-            url.query_pairs().into_owned().partition(|(name, _)| OURS.contains(&name.as_str()));
-        url.set_query(None);
-        if !theirs.is_empty() {
-            url.query_pairs_mut().extend_pairs(&theirs);
-        }
+        let (url, ours) = parted(url, &OURS);
         let connect = MySqlConnectOptions::from_str(url.as_str())
             .map_err(|error| taskcore::error_chain(&error))?;
         ours.iter().try_fold(Self::new(connect), |options, (name, value)| options.with(name, value))
@@ -159,18 +155,7 @@ impl From<MySqlPool> for DatabaseOptions {
     }
 }
 
-/// A URL without its password and its options.
-fn shown(mut url: Url) -> String {
-    // It fails for a URL that cannot have a password, and then has none.
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.to_string()
-}
-
 const OURS: [&str; 2] = ["prefix", "events"];
-
-/// Some minutes of a busy store.
-const EVENTS: u32 = 100_000;
 
 #[cfg(test)]
 mod tests {

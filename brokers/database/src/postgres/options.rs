@@ -9,7 +9,8 @@ use taskcore::broker::ConnectError;
 use url::Url;
 
 use crate::DatabaseOptions;
-use crate::database::IfMissing;
+use crate::database::server_url::{parted, shown};
+use crate::database::{IfMissing, KEPT_EVENTS};
 
 /// Where the store is and how it is kept.
 ///
@@ -52,7 +53,7 @@ impl PostgresOptions {
             schema: SCHEMA.to_owned(),
             wakeups: Wakeups::Listen,
             is_pooled: false,
-            events: EVENTS,
+            events: KEPT_EVENTS,
             if_missing: IfMissing::Create,
             clock: Clock::system(),
         }
@@ -114,16 +115,11 @@ impl PostgresOptions {
 
     fn try_parse(url: &str) -> Result<Self, String> {
         let wrong = "write `postgres://user:password@host/database`";
-        let mut url = Url::parse(url).map_err(|error| format!("{error}: {wrong}"))?;
+        let url = Url::parse(url).map_err(|error| format!("{error}: {wrong}"))?;
         if !["postgres", "postgresql"].contains(&url.scheme()) || url.cannot_be_a_base() {
             return Err(wrong.to_owned());
         }
-        let (ours, theirs): (Vec<_>, Vec<_>) =
-            url.query_pairs().into_owned().partition(|(name, _)| OURS.contains(&name.as_str()));
-        url.set_query(None);
-        if !theirs.is_empty() {
-            url.query_pairs_mut().extend_pairs(&theirs);
-        }
+        let (url, ours) = parted(url, &OURS);
         let connect = PgConnectOptions::from_str(url.as_str())
             .map_err(|error| taskcore::error_chain(&error))?;
         ours.iter().try_fold(Self::new(connect), |options, (name, value)| options.with(name, value))
@@ -224,23 +220,12 @@ impl From<PgPool> for DatabaseOptions {
     }
 }
 
-/// A URL without its password and its options.
-fn shown(mut url: Url) -> String {
-    // It fails for a URL that cannot have a password, and then has none.
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.to_string()
-}
-
 const SCHEMA: &str = "hereafter";
 
 /// A channel is called by it, and names have 63 bytes.
 const MAX_SCHEMA: usize = 40;
 
 const OURS: [&str; 4] = ["schema", "listen", "pooler", "events"];
-
-/// Some minutes of a busy store.
-const EVENTS: u32 = 100_000;
 
 #[cfg(test)]
 mod tests {

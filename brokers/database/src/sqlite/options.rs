@@ -11,7 +11,7 @@ use taskcore::broker::ConnectError;
 use url::form_urlencoded;
 
 use crate::DatabaseOptions;
-use crate::database::prefix;
+use crate::database::{KEPT_EVENTS, prefix};
 
 /// Where the store is and how it is kept.
 ///
@@ -139,7 +139,7 @@ impl SqliteOptions {
             synchronous: Synchronous::default(),
             wakeups: Wakeups::Watch,
             max_size: None,
-            events: EVENTS,
+            events: KEPT_EVENTS,
             prefix: prefix::DEFAULT.to_owned(),
             if_missing: IfMissing::Create,
             clock: Clock::system(),
@@ -271,9 +271,6 @@ impl From<SqlitePool> for DatabaseOptions {
         SqliteOptions::pool(pool).into()
     }
 }
-
-/// Some minutes of a busy store, in 2 MiB.
-const EVENTS: u32 = 100_000;
 
 impl FromStr for Synchronous {
     type Err = String;
