@@ -44,6 +44,7 @@
 //! | `sqlite` | `sqlite://path` and `sqlite::memory:` | yes |
 //! | `postgres` | `postgres://user:password@host/database` | no |
 //! | `mysql` | `mysql://user:password@host/database`, on MariaDB | no |
+//! | `amqp` | `amqp://user:password@host/vhost` and `amqps://`, on RabbitMQ, alone or with one of the databases as its store | no |
 //! | `worker` | [`worker`] and its command line | yes |
 
 pub use taskcore::*;

@@ -12,7 +12,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("taskcore", &["taskmacro"]),
     ("taskbroker-memory", &["taskcore"]),
     ("taskbroker-database", &["taskcore"]),
-    ("taskbroker-connect", &["taskcore", "taskbroker-memory", "taskbroker-database"]),
+    ("taskbroker-amqp", &["taskcore"]),
+    (
+        "taskbroker-connect",
+        &["taskcore", "taskbroker-memory", "taskbroker-database", "taskbroker-amqp"],
+    ),
     ("taskworker", &["taskcore", "taskbroker-connect", "taskbroker-memory"]),
     ("taskconformance", &["taskcore", "taskbroker-memory"]),
     ("taskservers", &[]),

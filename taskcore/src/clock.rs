@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
@@ -42,6 +42,13 @@ impl Clock {
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.now().as_millisecond()
+    }
+
+    /// A reading that never goes back or jumps, but when this clock is moved: for spans.
+    #[must_use]
+    pub fn instant(&self) -> Instant {
+        let offset = self.shared.offset.load(Ordering::SeqCst);
+        Instant::now() + Duration::from_millis(u64::try_from(offset).unwrap_or(0))
     }
 
     /// Moves this clock forward, in whole milliseconds, and wakes who sleeps by it.

@@ -355,7 +355,7 @@ pub enum DelayError {
         task: String,
     },
     /// The client that the environment describes could not be had.
-    #[error("cannot open the broker that the environment (HEREAFTER_URL) names")]
+    #[error("cannot open the broker that the environment (HEREAFTER_URL, HEREAFTER_RESULTS) names")]
     Connect(#[from] ConnectError),
     /// An argument has no encoded form.
     #[error("cannot encode the arguments of task `{task}`")]
@@ -442,6 +442,14 @@ pub enum DelayError {
     NoResults {
         /// The task.
         task: String,
+        /// The broker.
+        broker: &'static str,
+    },
+    /// A job that goes on as another needs results, which this set-up does not keep.
+    #[error(
+        "broker `{broker}` keeps no results, so a task cannot return a call; add a result store"
+    )]
+    NoContinuation {
         /// The broker.
         broker: &'static str,
     },

@@ -320,12 +320,21 @@ impl<T: DeserializeOwned + Send + 'static> Handle<T> {
         Err(JobError::ignored(self.job))
     }
 
+    fn unknown(&self) -> JobError {
+        let client = self.client().ok().flatten();
+        let why = client.as_ref().and_then(Client::why_unknown);
+        match why {
+            Some(reason) => JobError::NotKept { job: self.job, reason: reason.to_owned() },
+            None => JobError::unknown(self.job),
+        }
+    }
+
     fn read(&self, lookup: Lookup) -> Result<T, JobError> {
         let job = self.job;
         let outcome = match lookup {
             Lookup::Final(outcome) => *outcome,
             Lookup::Pending(_) => return Err(JobError::NotYet { job, waited: Duration::ZERO }),
-            Lookup::Unknown => return Err(JobError::unknown(job)),
+            Lookup::Unknown => return Err(self.unknown()),
         };
         match outcome.error() {
             Some(error) => Err(error),

@@ -64,7 +64,11 @@ impl Depths {
         let mut queues = answer.map_err(|error| error_chain(&error))?;
         for name in &self.served {
             if !queues.iter().any(|queue| queue.depth.queue == *name) {
-                queues.push(QueueStatus { depth: Depth::empty(name.clone()), paused: false });
+                queues.push(QueueStatus {
+                    depth: Depth::empty(name.clone()),
+                    paused: false,
+                    consumers: None,
+                });
             }
         }
         queues.sort_by(|left, right| left.depth.queue.cmp(&right.depth.queue));
@@ -74,7 +78,7 @@ impl Depths {
     async fn queues(&self) -> Result<Vec<QueueStatus>, BrokerError> {
         let Some(operate) = self.operate.clone() else {
             let depths = self.broker.depth(&self.served).await?;
-            let status = |depth| QueueStatus { depth, paused: false };
+            let status = |depth| QueueStatus { depth, paused: false, consumers: None };
             return Ok(depths.into_iter().map(status).collect());
         };
         // In a task of its own, because a database future must not be dropped midway.

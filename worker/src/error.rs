@@ -1,5 +1,7 @@
 //! [`WorkerError`]: why a worker did not start, or ended.
 
+use std::time::Duration;
+
 use taskcore::DuplicateTask;
 use taskcore::broker::{BoxError, BrokerError};
 use taskcore::schedule::InvalidDeclaration;
@@ -49,6 +51,22 @@ pub enum WorkerError {
     /// The broker cannot do what a worker needs.
     #[error("cannot start working")]
     Broker(#[from] BrokerError),
+    /// A task may run longer than the broker lets it.
+    #[error(
+        "task `{task}` has a time-out of {}, and {broker} lets a job run {} here: lower it, or raise the server's \
+         limit and tell the URL (docs/rabbitmq.md), or add a result store, with which there is no limit",
+        humantime::format_duration(*timeout), humantime::format_duration(*longest)
+    )]
+    LongTask {
+        /// The task.
+        task: &'static str,
+        /// Its time-out.
+        timeout: Duration,
+        /// The broker.
+        broker: &'static str,
+        /// The longest run.
+        longest: Duration,
+    },
     /// A thread could not be started.
     #[error("cannot start the heartbeat's thread")]
     Thread(#[source] std::io::Error),

@@ -44,6 +44,8 @@ pub(crate) struct Executor {
     /// Where jobs report; `None` if the store takes no reports.
     pub(crate) desk: Option<Arc<Desk>>,
     pub(crate) readers: Arc<Readers>,
+    /// How long the broker lets one delivery run.
+    pub(crate) longest_run: Option<Duration>,
 }
 
 /// How a run ended, before policy turns it into a verdict.
@@ -116,7 +118,7 @@ impl Executor {
                 let demand = task.stream.and_then(|options| options.on_demand);
                 let demand = demand.filter(|_| !envelope.all_items);
                 let running = async {
-                    let mut expiry = pin!(expiry(envelope.timeout()));
+                    let mut expiry = pin!(expiry(self.timeout(&envelope)));
                     match self.load(run, &context, expiry.as_mut(), interrupt).await {
                         Ok(run) => {
                             let run = self.with_outlet(run, demand, speech.as_ref());
@@ -147,7 +149,7 @@ impl Executor {
     ) -> Context {
         let parent = envelope.headers.get(TraceParent::HEADER);
         let parent = parent.and_then(|text| text.parse::<TraceParent>().ok());
-        let deadline = envelope.timeout().and_then(|timeout| {
+        let deadline = self.timeout(envelope).and_then(|timeout| {
             Timestamp::now().checked_add(SignedDuration::try_from(timeout).ok()?).ok()
         });
         Context::new(ContextParts {
@@ -350,8 +352,7 @@ impl Executor {
             Ended::Completed(Err(raised)) => Failure::of_raised(context, raised),
             Ended::Panicked(message) => Failure::of_panic(context, message),
             Ended::TimedOut(timeout) => {
-                let timeout = humantime::format_duration(timeout);
-                let message = format!("the attempt ran past its time-out of {timeout}");
+                let message = self.timed_out(timeout, envelope);
                 Failure::new(context, FailureKind::Timeout, message)
             }
             Ended::Interrupted(Reason::Stopping) => return Some(Verdict::Release),
@@ -360,6 +361,23 @@ impl Executor {
             Ended::Interrupted(Reason::Cancelled | Reason::Lost) => return None,
         };
         Some(by_policy(policy, failure, wish))
+    }
+
+    /// How long this run may take: as the call says, and not longer than the broker lets it.
+    fn timeout(&self, envelope: &Envelope<'_>) -> Option<Duration> {
+        envelope.timeout().into_iter().chain(self.longest_run).min()
+    }
+
+    fn timed_out(&self, timeout: Duration, envelope: &Envelope<'_>) -> String {
+        let span = humantime::format_duration(timeout);
+        if envelope.timeout() == Some(timeout) {
+            return format!("the attempt ran past its time-out of {span}");
+        }
+        let broker = self.client.connection().map_or("broker", |open| open.broker.name());
+        format!(
+            "the attempt ran past {span}, which is as long as {broker} lets a job run here: raise \
+             the server's limit and tell the URL (docs/rabbitmq.md), or add a result store"
+        )
     }
 
     fn continued(&self, by: Continuation, context: &Context, keep: Keep) -> Verdict {

@@ -344,7 +344,11 @@ mod tests {
 
     fn queue(name: &str, ready: u64) -> QueueStatus {
         let name = QueueName::new(name).unwrap();
-        QueueStatus { depth: Depth { ready: Some(ready), ..Depth::empty(name) }, paused: false }
+        QueueStatus {
+            depth: Depth { ready: Some(ready), ..Depth::empty(name) },
+            paused: false,
+            consumers: None,
+        }
     }
 
     fn texts(queues: &[QueueStatus]) -> Vec<String> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use taskcore::broker::{Broker, BrokerError, Guarded};
 use taskcore::{Client, Mode, QueueName, Registry, Start, StartHook, StateMap, TaskDescriptor};
@@ -173,6 +174,7 @@ impl Worker {
     /// Dropped midway, its jobs run again when their leases end. Ask for a stop instead.
     pub async fn run(self, shutdown: &Shutdown) -> Result<(), WorkerError> {
         let broker = self.checked_broker()?;
+        self.check_timeouts(&broker)?;
         let states = tokio::select! {
             states = self.run_hooks() => states?,
             // A hook may wait for something that never comes; nothing was taken yet.
@@ -223,6 +225,21 @@ impl Worker {
         match (self.client.mode(), self.client.connection()) {
             (Mode::Normal, Some(open)) => Ok(Guarded::new(open.broker.clone())),
             (mode, _) => Err(WorkerError::NotConnected { mode: mode.as_str() }),
+        }
+    }
+
+    /// Tasks that may run longer than the broker lets them would be run twice at once.
+    fn check_timeouts(&self, broker: &Guarded) -> Result<(), WorkerError> {
+        let Some(longest) = broker.capabilities().longest_run else { return Ok(()) };
+        let is_longer = |timeout: Duration| timeout > longest;
+        match self.registry.tasks().find(|task| task.options.timeout.is_some_and(is_longer)) {
+            None => Ok(()),
+            Some(task) => Err(WorkerError::LongTask {
+                task: task.name,
+                timeout: task.options.timeout.unwrap_or_default(),
+                broker: broker.name(),
+                longest,
+            }),
         }
     }
 
@@ -312,6 +329,7 @@ impl Worker {
             all_stuck: all_stuck.clone(),
             desk: reporting.as_ref().map(|(_, desk)| desk.clone()),
             readers: readers.clone(),
+            longest_run: broker.capabilities().longest_run,
         };
         let dispatch = Dispatch {
             broker: broker.clone(),

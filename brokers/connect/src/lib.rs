@@ -12,6 +12,8 @@ use taskcore::broker::{ConnectError, Connection, Migration, Opener};
 /// | `sqlite://path`, `sqlite:///path`, `sqlite::memory:` | `sqlite` | jobs in a file |
 /// | `postgres://user:password@host/database` | `postgres` | jobs on a PostgreSQL server |
 /// | `mysql://user:password@host/database` | `mysql` | jobs on a MariaDB server |
+/// | `amqp://user:password@host/vhost` | `amqp` | jobs on a RabbitMQ server |
+/// | `amqp://user:password@host/vhost?results=URL` | `amqp`, and that of `URL` | jobs in a database, carried by RabbitMQ; `URL` is percent-encoded |
 ///
 /// # Errors
 ///
@@ -42,6 +44,44 @@ pub async fn connect_existing(url: &str) -> Result<Connection, ConnectError> {
     open(url, IfMissing::Refuse).await
 }
 
+/// The URL `url` of a broker that keeps no results itself, with the store at the URL `results`: as if
+/// it had the option `results`. For configurations that name the two apart.
+///
+/// # Errors
+///
+/// As for [`connect`] where `url` has no scheme or one that this build does not know, and
+/// [`ConnectError::InvalidUrl`] if its broker keeps results itself, if it names a store already, or
+/// if `results` is no URL. No error shows a password.
+///
+/// ```
+/// # #[cfg(feature = "amqp")]
+/// # fn example() -> Result<(), taskcore::broker::ConnectError> {
+/// let url = taskbroker_connect::with_results("amqp://host", "sqlite://tasks.db")?;
+/// assert_eq!(url, "amqp://host?results=sqlite%3A%2F%2Ftasks.db");
+/// # Ok(())
+/// # }
+/// # #[cfg(feature = "amqp")]
+/// # example().unwrap();
+/// ```
+#[cfg_attr(
+    not(feature = "amqp"),
+    expect(unused_variables, reason = "every other broker keeps its results itself")
+)]
+pub fn with_results(url: &str, results: &str) -> Result<String, ConnectError> {
+    let scheme = scheme_of(url)?;
+    match scheme.as_str() {
+        #[cfg(feature = "amqp")]
+        "amqp" | "amqps" => taskbroker_amqp::AmqpOptions::url_with_results(url, results),
+        "memory" | "sqlite" | "postgres" | "postgresql" | "mysql" | "mariadb" => {
+            let reason = "it keeps results itself, and a store for them is named beside it: remove \
+                          that (`--results`, HEREAFTER_RESULTS or the key `results`), or use it with \
+                          an `amqp://` URL";
+            Err(ConnectError::InvalidUrl { url: without_password(url), reason: reason.to_owned() })
+        }
+        _ => Err(unknown(scheme)),
+    }
+}
+
 /// The migrations that [`connect`] would run on this store, in order; none is run. A store that has
 /// no tables needs none.
 ///
@@ -49,7 +89,7 @@ pub async fn connect_existing(url: &str) -> Result<Connection, ConnectError> {
 ///
 /// As for [`connect`].
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "amqp")),
     expect(clippy::unused_async, reason = "only databases are asked")
 )]
 pub async fn pending(url: &str) -> Result<Vec<Migration>, ConnectError> {
@@ -72,6 +112,11 @@ pub async fn pending(url: &str) -> Result<Vec<Migration>, ConnectError> {
             use taskbroker_database::mysql::{MysqlBroker, MysqlOptions};
             MysqlBroker::pending(MysqlOptions::parse(url)?).await
         }
+        #[cfg(feature = "amqp")]
+        "amqp" | "amqps" => match taskbroker_amqp::AmqpOptions::parse(url)?.results() {
+            Some(store) => Box::pin(pending(store)).await,
+            None => Ok(Vec::new()),
+        },
         _ => Err(unknown(scheme)),
     }
 }
@@ -84,7 +129,7 @@ enum IfMissing {
 }
 
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "mysql", feature = "amqp")),
     expect(unused_variables, reason = "only what is kept can be missing")
 )]
 async fn open(url: &str, if_missing: IfMissing) -> Result<Connection, ConnectError> {
@@ -125,13 +170,29 @@ async fn open(url: &str, if_missing: IfMissing) -> Result<Connection, ConnectErr
             let broker = MysqlBroker::open(options).await?;
             Ok(broker.connection())
         }
+        #[cfg(feature = "amqp")]
+        "amqp" | "amqps" => {
+            use taskbroker_amqp::{AmqpBroker, AmqpOptions, Composed};
+            let options = AmqpOptions::parse(url)?;
+            let options = match if_missing {
+                IfMissing::Create => options,
+                IfMissing::Refuse => options.existing(),
+            };
+            match options.results().map(str::to_owned) {
+                None => Ok(AmqpBroker::open(options).await?.connection()),
+                Some(store) => {
+                    let store = Box::pin(open(&store, if_missing)).await?;
+                    Composed::open(options, store).await
+                }
+            }
+        }
         _ => Err(unknown(scheme)),
     }
 }
 
 inventory::submit! {
-    // So that a `.delay()` without a client can open HEREAFTER_URL.
-    Opener { open: |url| Box::pin(async move { connect(&url).await }) }
+    // So that a `.delay()` without a client can open HEREAFTER_URL, with HEREAFTER_RESULTS.
+    Opener { open: |url| Box::pin(async move { connect(&url).await }), with_results }
 }
 
 /// The schemes of this build.
@@ -144,6 +205,8 @@ const COMPILED_IN: &[&str] = &[
     "postgres",
     #[cfg(feature = "mysql")]
     "mysql",
+    #[cfg(feature = "amqp")]
+    "amqp",
 ];
 
 /// A scheme that some build of Hereafter knows, and the feature of the crate `hereafter` that
@@ -158,6 +221,8 @@ const KNOWN: &[Known] = &[
     Known { scheme: "sqlite", feature: "sqlite" },
     Known { scheme: "postgres", feature: "postgres" },
     Known { scheme: "mysql", feature: "mysql" },
+    Known { scheme: "amqp", feature: "amqp" },
+    Known { scheme: "amqps", feature: "amqp" },
 ];
 
 /// Schemes of other systems, and people's other names for ours.
@@ -170,10 +235,11 @@ const ALIASES: &[(&str, &str)] = &[
     ("pg", "postgres"),
     ("psql", "postgres"),
     ("mariadb", "mysql"),
+    ("rabbitmq", "amqp"),
 ];
 
 /// Schemes of brokers that are planned; none of this version.
-const PLANNED: &[&str] = &["amqp", "amqps", "redis", "rediss"];
+const PLANNED: &[&str] = &["redis", "rediss"];
 
 fn scheme_of(url: &str) -> Result<String, ConnectError> {
     let (scheme, _) = url.split_once(':').unwrap_or_default();
@@ -191,6 +257,7 @@ fn examples() -> String {
         .iter()
         .map(|scheme| match *scheme {
             "sqlite" => "`sqlite://tasks.db`".to_owned(),
+            "amqp" => "`amqp://user:password@host/vhost`".to_owned(),
             "postgres" | "mysql" => format!("`{scheme}://user:password@host/database`"),
             scheme => format!("`{scheme}://`"),
         })
@@ -259,14 +326,20 @@ mod tests {
         connection.broker.close().await.unwrap();
     }
 
-    #[cfg(all(feature = "memory", feature = "sqlite", feature = "postgres", feature = "mysql"))]
+    #[cfg(all(
+        feature = "memory",
+        feature = "sqlite",
+        feature = "postgres",
+        feature = "mysql",
+        feature = "amqp"
+    ))]
     #[tokio::test]
     async fn an_unknown_scheme_lists_those_compiled_in() {
         let error = refusal("gopher://host").await;
         assert_eq!(
             error,
             "no broker knows the URL scheme `gopher`; compiled in: memory, sqlite, postgres, \
-             mysql; use one of these"
+             mysql, amqp; use one of these"
         );
     }
 
@@ -288,7 +361,7 @@ mod tests {
     #[cfg(feature = "sqlite")]
     #[tokio::test]
     async fn a_planned_scheme_is_told_from_a_mistyped_one() {
-        let error = refusal("amqp://user:secret@host/tasks").await;
+        let error = refusal("redis://user:secret@host/tasks").await;
         assert!(error.contains("this version has no broker for it yet"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
@@ -313,6 +386,23 @@ mod tests {
         }
         assert_eq!(without_password("x://user:secret@host/path"), "x://…@host/path");
         assert_eq!(without_password("tasks.db"), "tasks.db");
+    }
+
+    #[test]
+    fn a_broker_that_keeps_results_takes_no_store_for_them() {
+        let refused = with_results("postgres://me:secret@host/jobs", "sqlite://x").unwrap_err();
+        let refused = refused.to_string();
+        for part in ["keeps results itself", "HEREAFTER_RESULTS", "`amqp://`"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        assert!(!refused.contains("secret"), "{refused}");
+    }
+
+    #[cfg(not(feature = "amqp"))]
+    #[test]
+    fn a_store_for_a_broker_that_is_not_compiled_in_names_the_feature_to_add() {
+        let refused = with_results("amqp://host", "sqlite://tasks.db").unwrap_err().to_string();
+        assert!(refused.ends_with("add the feature `amqp` of the crate `hereafter`"), "{refused}");
     }
 
     #[test]

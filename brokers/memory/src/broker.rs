@@ -39,6 +39,7 @@ impl MemoryBroker {
         max_batch: 100_000,
         max_envelope: 256 * 1024 * 1024,
         due_resolution: Duration::from_millis(1),
+        longest_run: None,
     };
 
     /// From the contracts of `finished` and `cancelled`.
@@ -60,7 +61,8 @@ impl MemoryBroker {
     /// Another connection to the same store, which is closed on its own.
     #[must_use]
     pub fn connection(&self) -> Connection {
-        Connection::of(Arc::new(Self::to(self.store.clone())))
+        let broker = Arc::new(Self::to(self.store.clone()));
+        Connection::of(broker.clone()).with_outbox(broker)
     }
 
     /// The same store, which keeps the latest `count` events from now on, instead of 10,000. With

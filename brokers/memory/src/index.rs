@@ -165,7 +165,7 @@ impl Queue {
 }
 
 impl Turn {
-    fn of(job: &Job) -> Self {
+    pub(crate) fn of(job: &Job) -> Self {
         Self { priority: Reverse(job.priority), due_ms: job.due_ms, seq: job.seq }
     }
 }

@@ -95,6 +95,11 @@ impl Job {
         }
     }
 
+    /// Whether it is in a queue. A scheduled job that is due comes there when somebody looks.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+    }
+
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.phase, Phase::Final(_))
     }

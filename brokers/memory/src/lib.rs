@@ -19,7 +19,7 @@
 //! Read it in this order: `job` (what is stored), `index` (where each job is found), `state`
 //! (the state machine: plain functions of a state and a time), `settle` (verdicts), `inputs`
 //! (jobs that wait for others), `continued` (jobs that go on as others), `unique` (keys),
-//! `schedules`, `upkeep`, `past` (what happened), `said` (what jobs say), `store` (lock, clock and
+//! `schedules`, `upkeep`, `sending` (jobs that another broker carries), `past` (what happened), `said` (what jobs say), `store` (lock, clock and
 //! bells around it), and `broker`.
 
 mod broker;
@@ -33,12 +33,14 @@ mod index;
 mod inputs;
 mod job;
 mod operate;
+mod outbox;
 mod past;
 mod replay;
 mod reports;
 mod results;
 mod said;
 mod schedules;
+mod sending;
 mod settle;
 mod signal;
 mod state;

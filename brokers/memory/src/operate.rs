@@ -88,6 +88,7 @@ impl State {
             .map(|queue| QueueStatus {
                 paused: self.index.queues[queue].is_paused,
                 depth: self.depth(queue, now_ms),
+                consumers: None,
             })
             .collect();
         statuses.sort_by(|left, right| left.depth.queue.cmp(&right.depth.queue));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use taskcore::broker::{
     Delivery, Enqueued, EventKind, Extended, JobState, NewJob, Receipt, Reserve, Settled,
 };
-use taskcore::{Failure, JobId, Payload, QueueName};
+use taskcore::{Failure, JobId, Payload};
 
 use crate::ended::{Forgotten, IdLog};
 use crate::index::Index;
@@ -15,6 +15,7 @@ use crate::inputs::{End, Found};
 use crate::job::{Ending, Job, Lease, Phase};
 use crate::past::{Past, end_event};
 use crate::schedules::Timetable;
+use crate::sending::Sending;
 use crate::unique::{Claim, Holders};
 use taskcore::broker::millis::{due_ms, later};
 
@@ -31,6 +32,7 @@ pub(crate) struct State {
     pub(crate) holders: Holders,
     pub(crate) timetable: Timetable,
     pub(crate) past: Past,
+    pub(crate) sending: Sending,
     /// Counts what jobs have said, for those who wait for it.
     pub(crate) reports: i64,
     /// Counts what readers of streams have asked for, for those who wait for it.
@@ -104,6 +106,7 @@ impl State {
             },
         };
         self.index.add(&job);
+        self.sending.note(&job);
         self.take_key(&job, now_ms);
         self.jobs.insert(job.id, Box::new(job));
         self.work += i64::from(!is_blocked);
@@ -130,7 +133,7 @@ impl State {
             let left = request.max.get() as usize - deliveries.len();
             for _ in 0..left.min(share.max.get() as usize) {
                 let Some(id) = self.next_of(place) else { break };
-                deliveries.push(self.lease(id, &share.queue, &worker, ends_ms, now_ms));
+                deliveries.push(self.lease(id, &worker, ends_ms, now_ms));
             }
         }
         deliveries
@@ -140,10 +143,9 @@ impl State {
         self.index.queues[place].ready.first_key_value().map(|(_, id)| *id)
     }
 
-    fn lease(
+    pub(crate) fn lease(
         &mut self,
         id: JobId,
-        queue: &QueueName,
         worker: &Arc<str>,
         ends_ms: i64,
         now_ms: i64,
@@ -157,8 +159,9 @@ impl State {
             job.worker = Some(worker.clone());
             job.phase = Phase::Running { ends_ms, is_begun: false };
         });
-        let has_key = job.unique.is_some();
-        let delivery = job.delivery(queue.clone());
+        let (has_key, place) = (job.unique.is_some(), job.queue);
+        let queue = self.index.queues[place].name.clone();
+        let delivery = self.job(id).delivery(queue);
         if has_key {
             self.release_queued(id);
         }
@@ -245,6 +248,7 @@ impl State {
     /// Deletes a job now, and remembers its id for a while.
     pub(crate) fn forget(&mut self, id: JobId, now_ms: i64) {
         if let Some(job) = self.jobs.remove(&id) {
+            self.sending.forget(id);
             self.release_deleted(&job);
             self.index.remove(&job);
             self.forgotten.push(id, now_ms);
@@ -257,8 +261,12 @@ impl State {
     pub(crate) fn change(&mut self, id: JobId, change: impl FnOnce(&mut Job)) -> &mut Job {
         let job = self.jobs.get_mut(&id).expect(LISTED);
         self.index.remove(job);
+        let was_ready = job.is_ready();
         change(job);
         self.index.add(job);
+        if was_ready != job.is_ready() {
+            self.sending.note(job);
+        }
         if matches!(job.phase, Phase::Scheduled | Phase::Ready) {
             self.work += 1;
         }

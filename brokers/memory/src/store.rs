@@ -57,6 +57,7 @@ impl Store {
         let now_ms = self.clock.now_ms();
         let answer = step(&mut state, now_ms);
         state.pass_ends_on(now_ms);
+        state.enter_ready();
         let after = changes(&state);
         drop(state);
         for (((bell, _), before), after) in self.bells().into_iter().zip(before).zip(after) {

@@ -53,7 +53,9 @@ use crate::queue::QueueName;
 ///   otherwise, or is unknown, it fails as for any input, but with
 ///   [`Failure::of_continuation`](crate::Failure::of_continuation). It has started, so it never
 ///   expires. One that would wait for itself, through whatever jobs, fails at once with
-///   [`Failure::of_cycle`](crate::Failure::of_cycle) instead.
+///   [`Failure::of_cycle`](crate::Failure::of_cycle) instead. Continuations need
+///   `capabilities().results`; without, a batch of verdicts with any is `Unsupported`, and none of
+///   them counts.
 ///
 /// - **Unique keys.** At most one job of a task holds a key. A job that names one takes it in the
 ///   step that stores it, and holds it [as long as it says](super::UniqueScope). If another job
@@ -64,6 +66,14 @@ use crate::queue::QueueName;
 ///   stored together: where one of them conflicts, with a stored job or with another one of
 ///   them, the others are [`Enqueued::Withheld`], and they replace nothing. Keys need
 ///   `capabilities().unique`; without, a batch with any is `Unsupported` and stores nothing.
+///
+/// A **transport** is a broker that carries jobs and keeps nothing of them but those that failed:
+/// `dedupe`, `results` and `unique` are off, [`Connection`](super::Connection) has no face but
+/// `broker` and `operate`, and there only failed jobs can be listed, replayed and purged. Its
+/// leases belong to the connection that reserved and to its duplicates: these alone extend, settle
+/// and reclaim them, to others they are stale, and closing the connection gives back at once what
+/// it holds. A job that comes again (released, snoozed, reclaimed, retried or replayed) may go
+/// behind its neighbours.
 ///
 /// The states of a job and what moves it between them:
 ///

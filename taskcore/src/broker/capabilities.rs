@@ -19,4 +19,7 @@ pub struct Capabilities {
     pub max_envelope: usize,
     /// A due time is kept to this precision, rounded up.
     pub due_resolution: Duration,
+    /// How long one delivery may stay with a worker, however often its lease is extended; `None`
+    /// if there is no limit. A worker ends a run before.
+    pub longest_run: Option<Duration>,
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::{Broker, BrokerError, History, Operate, Reports, ResultStore, Schedules};
+use super::{Broker, BrokerError, History, Operate, Outbox, Reports, ResultStore, Schedules};
 use crate::client::InvalidMode;
 
 /// The faces of one store. A clone shares it.
@@ -22,6 +22,8 @@ pub struct Connection {
     pub reports: Option<Arc<dyn Reports>>,
     /// Tells what happened; `None` if this set-up cannot.
     pub history: Option<Arc<dyn History>>,
+    /// Lets another broker carry its jobs; `None` if this set-up cannot.
+    pub outbox: Option<Arc<dyn Outbox>>,
 }
 
 impl Connection {
@@ -37,7 +39,15 @@ impl Connection {
             schedules: Some(store.clone()),
             reports: Some(store.clone()),
             history: Some(store),
+            outbox: None,
         }
+    }
+
+    /// This connection to a store that is an outbox, too.
+    #[must_use]
+    pub fn with_outbox(mut self, outbox: Arc<dyn Outbox>) -> Self {
+        self.outbox = Some(outbox);
+        self
     }
 }
 
@@ -51,11 +61,13 @@ pub struct Migration {
 }
 
 /// Opens a URL; submitted to the link-time registry by the crate that knows the brokers, so
-/// that a `.delay()` without a client can open `HEREAFTER_URL`.
+/// that a `.delay()` without a client can open `HEREAFTER_URL`, with `HEREAFTER_RESULTS`.
 #[derive(Clone, Copy)]
 pub struct Opener {
     /// Opens the URL.
     pub open: fn(String) -> BoxFuture<'static, Result<Connection, ConnectError>>,
+    /// Adds the URL of a store of results, the second, to that of a broker.
+    pub with_results: fn(&str, &str) -> Result<String, ConnectError>,
 }
 
 inventory::collect!(Opener);

@@ -3,7 +3,8 @@
 //! Six traits, all object-safe: [`Broker`] stores jobs and hands them out, [`ResultStore`]
 //! keeps what became of them, [`Operate`] is what the command line needs, [`Schedules`] keeps
 //! what comes again and again, [`Reports`] keeps what jobs say while they run, [`History`] tells
-//! what happened. A [`Connection`] holds the six of one store.
+//! what happened. A [`Connection`] holds the six of one store. A store that lets another broker
+//! carry its jobs is an [`Outbox`], too.
 
 mod api;
 mod capabilities;
@@ -15,6 +16,7 @@ mod guarded;
 mod history;
 mod job;
 mod operate;
+mod outbox;
 mod reports;
 mod results;
 mod schedules;
@@ -37,6 +39,7 @@ pub use job::{Due, Enqueued, Input, InvalidJobState, JobState, NewJob};
 pub use operate::{
     CancelOutcome, CancelScope, Finding, FindingLevel, JobFilter, JobRecord, Operate, QueueStatus,
 };
+pub use outbox::{Claim, Claimed, Outbox, Outgoing};
 pub use reports::{
     Demand, Items, LogLine, NewItems, NewLine, Progress, ProgressNow, ReadItems, Report, Reports,
 };

@@ -152,6 +152,9 @@ pub struct QueueStatus {
     pub depth: Depth,
     /// Whether its jobs are held back.
     pub paused: bool,
+    /// How many consumers the server counts; `None` where the store does not know who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<u64>,
 }
 
 /// One line of `doctor`.

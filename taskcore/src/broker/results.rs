@@ -17,6 +17,12 @@ pub trait ResultStore: fmt::Debug + Send + Sync + 'static {
     /// Looks up jobs; one answer per id, in order.
     async fn outcomes(&self, ids: &[JobId]) -> Result<Vec<Lookup>, BrokerError>;
 
+    /// Why nothing may be known of a job whose retention is not over, and what to do about it;
+    /// `None` if that cannot be.
+    fn why_unknown(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The ids of jobs that became final after `after`, waiting at most `wait` for the first.
     ///
     /// A hint: it may miss jobs (the caller looks all its jobs up once in a while) and may

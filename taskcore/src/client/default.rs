@@ -46,8 +46,7 @@ impl Client {
             Mode::Eager => return Ok(Self::eager()),
             Mode::Disabled => return Ok(Self::disabled()),
         }
-        let opener = inventory::iter::<Opener>.into_iter().next().ok_or(ConnectError::NoBroker)?;
-        Ok(Self::new((opener.open)(url.into()).await?))
+        Ok(Self::new((opener()?.open)(url.into()).await?))
     }
 }
 
@@ -55,15 +54,30 @@ pub(super) fn default_client() -> Option<Client> {
     DEFAULT.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Opens the client that the environment describes, and makes it the default.
+/// Opens the client that the environment describes, and makes it the default: `HEREAFTER_URL`, with
+/// `HEREAFTER_RESULTS` as its store.
 pub(super) async fn open_from_env(task: &'static str) -> Result<Client, DelayError> {
     let _one_at_a_time = OPENING.lock().await;
     if let Some(client) = default_client() {
         return Ok(client);
     }
-    let url = env::var("HEREAFTER_URL").ok();
-    if url.is_none() && Mode::from_env().map_err(ConnectError::from)? == Mode::Normal {
-        return Err(DelayError::NoClient { task: task.to_owned() });
-    }
-    Ok(connect(url.unwrap_or_default()).await?)
+    // In the other modes no broker is opened.
+    let url = match (Mode::from_env().map_err(ConnectError::from)?, variable("HEREAFTER_URL")) {
+        (Mode::Normal, None) => return Err(DelayError::NoClient { task: task.to_owned() }),
+        (Mode::Normal, Some(url)) => match variable("HEREAFTER_RESULTS") {
+            Some(results) => (opener()?.with_results)(&url, &results)?,
+            None => url,
+        },
+        (_, url) => url.unwrap_or_default(),
+    };
+    Ok(connect(url).await?)
+}
+
+fn opener() -> Result<Opener, ConnectError> {
+    inventory::iter::<Opener>.into_iter().next().copied().ok_or(ConnectError::NoBroker)
+}
+
+/// As for the command line, one that is set to nothing is not set.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -147,7 +147,10 @@ impl<'a> Graph<'a> {
         if let Some((_, all_but_last)) = self.jobs.split_last_mut() {
             all_but_last.iter_mut().for_each(|job| job.with_next = true);
         }
-        let keeps = self.client.connection().is_none_or(|open| open.results.is_some());
+        let keeps = self
+            .client
+            .connection()
+            .is_none_or(|open| open.results.is_some() && open.broker.capabilities().results);
         match self.jobs.iter().find(|job| !job.inputs.is_empty() && !keeps) {
             Some(job) => Err(DelayError::NoResults {
                 task: job.task.to_string(),

@@ -395,6 +395,9 @@ impl Client {
             }
         };
         let jobs = graph.into_jobs()?;
+        if self.connection().is_some_and(|open| !open.broker.capabilities().results) {
+            return Err(DelayError::NoContinuation { broker: self.broker_name() });
+        }
         self.shared.enqueuer.check_size(jobs.len())?;
         if let Some(job) = jobs.iter().find(|job| job.unique.is_some()) {
             let reason = "what continues a job has no unique key: delay it in the task and return \
@@ -541,6 +544,11 @@ impl Client {
     pub(crate) async fn lookup(&self, id: JobId) -> Result<Lookup, BrokerError> {
         let found = self.results("results")?.outcomes(&[id]).await?;
         Ok(found.into_iter().next().unwrap_or(Lookup::Unknown))
+    }
+
+    /// What the store says of jobs that it does not know.
+    pub(crate) fn why_unknown(&self) -> Option<&'static str> {
+        self.results("results").ok()?.why_unknown()
     }
 
     /// What the store knows of these jobs, for the arguments of one that waited for them.

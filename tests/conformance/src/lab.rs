@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use taskcore::broker::{
     Broker, Connection, Delivery, Depth, Due, Enqueued, Extended, History, JobFilter, JobRecord,
-    JobState, Keep, Lookup, Maintain, NewJob, Operate, QueueShare, Receipt, Reports, Reserve,
-    ResultStore, Settled, Settlement, Upkeep, Verdict,
+    JobState, Keep, Lookup, Maintain, NewJob, Operate, Outbox, QueueShare, Receipt, Reports,
+    Reserve, ResultStore, Settled, Settlement, Upkeep, Verdict,
 };
 use taskcore::{Failure, FailureKind, JobId, Payload, Priority, QueueName};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{Harness, PATIENCE};
+pub(crate) use crate::looking::*;
 
 /// One connection to the store under test. Whatever fails here fails the case.
 pub(crate) struct Lab<'h> {
@@ -23,7 +24,28 @@ pub(crate) struct Lab<'h> {
 
 impl<'h> Lab<'h> {
     pub(crate) async fn open(harness: &'h dyn Harness) -> Self {
-        Self { harness, connection: harness.connect().await }
+        let lab = Self { harness, connection: harness.connect().await };
+        assert!(lab.lag() * 5 <= lab.ticks(1), "a case that waits for jobs outlives their leases");
+        lab
+    }
+
+    /// The connection to the same store that may do upkeep for this one and use its receipts:
+    /// any, but a duplicate where leases belong to a connection.
+    pub(crate) async fn sibling(&self) -> Self {
+        if !self.is_transport() {
+            return self.second().await;
+        }
+        let broker = self.broker().duplicate().await.unwrap();
+        Self { harness: self.harness, connection: Connection { broker, ..self.connection() } }
+    }
+
+    pub(crate) fn harness(&self) -> &dyn Harness {
+        self.harness
+    }
+
+    /// Whether the broker under test only carries jobs.
+    pub(crate) fn is_transport(&self) -> bool {
+        self.harness.is_transport()
     }
 
     /// Another connection to the same store.
@@ -55,6 +77,10 @@ impl<'h> Lab<'h> {
         self.connection.history.as_deref().expect("the set-up under test keeps its history")
     }
 
+    pub(crate) fn outbox(&self) -> &dyn Outbox {
+        self.connection.outbox.as_deref().expect("the set-up under test is an outbox")
+    }
+
     /// How many events the store keeps.
     pub(crate) fn events_kept(&self) -> u64 {
         self.harness.events_kept()
@@ -67,6 +93,11 @@ impl<'h> Lab<'h> {
     /// Lets a number of ticks pass.
     pub(crate) async fn elapse(&self, ticks: u32) {
         self.harness.elapse(self.ticks(ticks)).await;
+    }
+
+    /// Lets a number of ticks of leases pass.
+    pub(crate) async fn elapse_leases(&self, ticks: u32) {
+        self.harness.elapse_leases(self.ticks(ticks)).await;
     }
 
     /// Lets a span pass that is not ours to choose, such as a retention of the contract.
@@ -87,9 +118,14 @@ impl<'h> Lab<'h> {
         ids_of(&jobs)
     }
 
-    /// Leases at most `max` jobs of the queue of plain jobs for two ticks, without a wait.
+    /// Leases at most `max` jobs of the queue of plain jobs for two ticks, without a wait; on a
+    /// transport, until nothing comes for as long as a job may be on its way.
     pub(crate) async fn reserve(&self, max: usize) -> Vec<Delivery> {
-        self.broker().reserve(&self.request(max)).await.unwrap()
+        let mut deliveries = self.broker().reserve(&self.request(max)).await.unwrap();
+        if self.is_transport() && !deliveries.is_empty() {
+            self.reserve_rest(&mut deliveries, max).await;
+        }
+        deliveries
     }
 
     /// What [`reserve`](Self::reserve) asks.
@@ -99,7 +135,7 @@ impl<'h> Lab<'h> {
             queues: vec![QueueShare { queue: plain_queue(), max }],
             max,
             lease: self.ticks(2),
-            wait: Duration::ZERO,
+            wait: self.lag(),
             interrupt: CancellationToken::new(),
             worker: "worker of the suite".to_owned(),
         }
@@ -107,7 +143,10 @@ impl<'h> Lab<'h> {
 
     /// Leases exactly `count` jobs, and checks that there are no more.
     pub(crate) async fn reserve_all(&self, count: usize) -> Vec<Delivery> {
-        let deliveries = self.reserve(count + 1).await;
+        let deliveries = match self.is_transport() {
+            true => self.reserve_slowly(count).await,
+            false => self.reserve(count + 1).await,
+        };
         assert_eq!(deliveries.len(), count, "the number of jobs that could be reserved");
         deliveries
     }
@@ -150,7 +189,7 @@ impl<'h> Lab<'h> {
 
     /// Lets the leases of [`reserve`](Self::reserve) end, and reclaims.
     pub(crate) async fn lose_leases(&self) -> Upkeep {
-        self.elapse(2).await;
+        self.elapse_leases(2).await;
         self.maintain().await
     }
 
@@ -171,7 +210,7 @@ impl<'h> Lab<'h> {
         lookups
     }
 
-    /// The states of jobs, `None` for those the store does not know.
+    /// The states of jobs, `None` for those the store does not know. A transport knows none.
     pub(crate) async fn states(&self, ids: &[JobId]) -> Vec<Option<JobState>> {
         let state = |lookup| match lookup {
             Lookup::Unknown => None,
@@ -179,15 +218,6 @@ impl<'h> Lab<'h> {
             Lookup::Final(outcome) => Some(outcome.state),
         };
         self.outcomes(ids).await.into_iter().map(state).collect()
-    }
-
-    pub(crate) async fn assert_all(&self, ids: &[JobId], state: JobState) {
-        assert_eq!(self.states(ids).await, vec![Some(state); ids.len()]);
-    }
-
-    /// Deletes every job that is not running.
-    pub(crate) async fn purge_all(&self) {
-        self.operate().purge(&JobFilter::default()).await.unwrap();
     }
 
     pub(crate) async fn cancel(&self, ids: &[JobId]) -> Vec<taskcore::broker::CancelOutcome> {
@@ -206,49 +236,6 @@ impl<'h> Lab<'h> {
     pub(crate) async fn listed(&self, filter: &JobFilter) -> Vec<JobId> {
         let records = self.operate().jobs(filter).await.unwrap();
         records.into_iter().map(|record| record.id).collect()
-    }
-}
-
-/// The counts of a [`Depth`], each of which the broker knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Counts {
-    pub(crate) ready: u64,
-    pub(crate) scheduled: u64,
-    pub(crate) blocked: u64,
-    pub(crate) running: u64,
-    pub(crate) failed: u64,
-}
-
-impl Counts {
-    pub(crate) fn of(depth: &Depth) -> Self {
-        let known = |count: Option<u64>| count.expect("the broker under test counts its jobs");
-        Self {
-            ready: known(depth.ready),
-            scheduled: known(depth.scheduled),
-            blocked: known(depth.blocked),
-            running: known(depth.running),
-            failed: known(depth.failed),
-        }
-    }
-
-    pub(crate) fn ready(count: usize) -> Self {
-        Self { ready: count as u64, ..Self::default() }
-    }
-
-    pub(crate) fn scheduled(count: usize) -> Self {
-        Self { scheduled: count as u64, ..Self::default() }
-    }
-
-    pub(crate) fn blocked(count: usize) -> Self {
-        Self { blocked: count as u64, ..Self::default() }
-    }
-
-    pub(crate) fn running(count: usize) -> Self {
-        Self { running: count as u64, ..Self::default() }
-    }
-
-    pub(crate) fn failed(count: usize) -> Self {
-        Self { failed: count as u64, ..Self::default() }
     }
 }
 

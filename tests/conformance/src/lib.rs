@@ -57,15 +57,25 @@
 //! taskconformance::suite! { #[ignore = "needs a server"] harness: ServerHarness::new().await }
 //! ```
 //!
-//! The suite proves itself too: `tests/mutants.rs` holds broken brokers, each of which must
+//! A broker that carries jobs and keeps nothing of them, such as a message broker without a store
+//! beside it, mounts the cases that fit it, and those that prove that it refuses the rest:
+//!
+//! ```text
+//! taskconformance::suite! { transport, harness: Queues::new() }
+//! ```
+//!
+//! The suite proves itself too: `tests/mutants` holds broken brokers, each of which must
 //! fail the case that is named for it.
 
 mod faulty;
 mod harness;
 mod holding;
 mod lab;
+mod list;
+mod looking;
 mod past;
 mod reporting;
+mod sending;
 mod suite;
 mod waiting;
 
@@ -73,5 +83,5 @@ pub mod cases;
 
 pub use async_trait::async_trait;
 pub use faulty::{Fault, Faulty, Operation};
-pub use harness::{Harness, MANY, ONE, PATIENCE, run};
+pub use harness::{Harness, MANY, ONE, PATIENCE, Transport, run};
 pub use suite::case_names;

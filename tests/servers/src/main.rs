@@ -4,13 +4,14 @@
 use std::io::{Read, stdin};
 use std::process::ExitCode;
 
-use taskservers::{MariaDb, Postgres};
+use taskservers::{Cluster, MariaDb, Postgres, RabbitMq};
 
 fn main() -> ExitCode {
     let kind = std::env::args().nth(1);
     match kind.as_deref() {
         Some("postgres") => until_input_ends(Postgres::shared().url()),
         Some("mariadb") => until_input_ends(MariaDb::shared().url()),
+        Some("rabbitmq") => until_input_ends(RabbitMq::shared().url()),
         Some("own-postgres") => {
             let postgres = Postgres::start();
             until_input_ends(&postgres.url());
@@ -19,8 +20,19 @@ fn main() -> ExitCode {
             let mariadb = MariaDb::start();
             until_input_ends(&mariadb.url());
         }
+        Some("own-rabbitmq") => {
+            let rabbitmq = RabbitMq::start();
+            until_input_ends(&rabbitmq.url());
+        }
+        Some("own-cluster") => {
+            let cluster = Cluster::start(3);
+            until_input_ends(&cluster.url_of(0));
+        }
         _ => {
-            eprintln!("usage: taskservers postgres|mariadb|own-postgres|own-mariadb");
+            eprintln!(
+                "usage: taskservers postgres|mariadb|rabbitmq\n       \
+                 taskservers own-postgres|own-mariadb|own-rabbitmq|own-cluster"
+            );
             return ExitCode::from(2);
         }
     }

@@ -1,5 +1,6 @@
 //! MariaDB.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
@@ -194,8 +195,10 @@ fn plan(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Plan {
     Plan {
         program: find("mariadbd", PACKAGE),
         arguments,
+        environment: Vec::new(),
         account: account(),
         folder: folder.to_owned(),
+        host: Ipv4Addr::LOCALHOST,
         port,
         stop: Signal::TERM,
         discard: DISCARD,

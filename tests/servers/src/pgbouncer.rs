@@ -1,6 +1,7 @@
 //! PgBouncer.
 
 use std::fs::{read_to_string, write};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -92,8 +93,10 @@ fn plan(folder: &Path, port: u16, target: &Target<'_>) -> Plan {
         arguments: vec![
             settings.to_str().expect("temporary folders are named in plain letters").to_owned(),
         ],
+        environment: Vec::new(),
         account: account(),
         folder: folder.to_owned(),
+        host: Ipv4Addr::LOCALHOST,
         port,
         stop: Signal::INT,
         discard: DISCARD,

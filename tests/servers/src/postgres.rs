@@ -1,5 +1,6 @@
 //! PostgreSQL.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -195,8 +196,10 @@ fn plan(folder: &Path, port: u16, settings: &[(&str, &str)]) -> Plan {
     Plan {
         program: postgres(),
         arguments,
+        environment: Vec::new(),
         account: account(),
         folder: folder.to_owned(),
+        host: Ipv4Addr::LOCALHOST,
         port,
         stop: Signal::INT,
         discard: DISCARD,

@@ -1,7 +1,7 @@
 //! One server process of our own: started, stopped, killed, frozen.
 
 use std::fs::{File, read_to_string, write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -18,8 +18,12 @@ use crate::process::{children, holds_within, is_alive, is_stopped, send};
 pub(crate) struct Plan {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
+    /// What it finds in its environment besides what the test has there.
+    pub(crate) environment: Vec<(&'static str, String)>,
     pub(crate) account: Account,
     pub(crate) folder: PathBuf,
+    /// The loopback address that it listens on: each node of a cluster has its own.
+    pub(crate) host: Ipv4Addr,
     pub(crate) port: u16,
     /// Ends it so that what it has is kept.
     pub(crate) stop: Signal,
@@ -58,8 +62,23 @@ impl Server {
         Self { plan, child: Some(child), was_killed: false, folder }
     }
 
+    /// Starts a server just as `plan` says; else the end of its log.
+    pub(crate) fn start_as(folder: Folder, plan: Plan) -> Result<Self, String> {
+        let child = plan.spawn()?;
+        Ok(Self { plan, child: Some(child), was_killed: false, folder })
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.plan.port
+    }
+
+    /// Whether it was started and neither ended nor frozen by a test.
+    pub(crate) fn is_going(&self) -> bool {
+        self.child.as_ref().is_some_and(|child| !is_stopped(Pid::from_child(child)))
     }
 
     /// The file in which is what it says.
@@ -158,7 +177,7 @@ impl Plan {
     pub(crate) fn end_of_log(&self) -> String {
         let log = read_to_string(self.folder.join(LOG)).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     /// A server that answers; else the end of its log.
@@ -167,7 +186,7 @@ impl Plan {
         let log = log.expect("the folder is ours");
         let mut command = self.account.command(&self.program, &self.folder);
         // A group of its own: Ctrl-C is for the test, whose end the guard sees.
-        command.args(&self.arguments).process_group(0);
+        command.args(&self.arguments).envs(self.environment.iter().cloned()).process_group(0);
         command
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))
@@ -219,6 +238,9 @@ fn thaw(pid: Pid) {
 }
 
 const LOG: &str = "log";
+
+/// Erlang says why it ends, and then for fifty lines what ended with it.
+const LOG_LINES: usize = 60;
 
 /// For an end, which may have to write down what is in memory.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -49,7 +49,7 @@ impl Shared {
         format!("t_{:012x}", random() >> 16)
     }
 
-    /// A new prefix for the tables of one test, where schemas cost too much.
+    /// A new prefix for the tables or queues of one test, where schemas cost too much or are not known.
     #[must_use]
     pub fn prefix(&self) -> String {
         format!("{}_", self.schema())
@@ -192,7 +192,7 @@ impl<'a> Place<'a> {
             &grace,
             signal_name(plan.discard),
         ]);
-        command.args(plan.command_line());
+        command.args(plan.command_line()).envs(plan.environment.iter().cloned());
         // A group of its own: it outlives this test, and Ctrl-C.
         command.process_group(0);
         command.stdin(self.open("users")).stdout(kept).stderr(Stdio::null());

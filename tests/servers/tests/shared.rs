@@ -22,7 +22,9 @@ impl User {
     fn start(kind: &str, folder: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_taskservers"));
         command.arg(kind).env("HEREAFTER_TEST_SERVERS", folder).env("HEREAFTER_TEST_GRACE", "2");
-        command.env_remove("HEREAFTER_TEST_POSTGRES").env_remove("HEREAFTER_TEST_MARIADB");
+        for kind in ["POSTGRES", "MARIADB", "RABBITMQ"] {
+            command.env_remove(format!("HEREAFTER_TEST_{kind}"));
+        }
         let process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         Self { process: process.unwrap() }
     }
@@ -132,6 +134,29 @@ fn a_dead_mariadb_is_replaced() {
 }
 
 #[test]
+fn eight_processes_at_once_get_one_rabbitmq_that_ends_after_the_last() {
+    eight_at_once_get_one_server_that_ends_after_the_last("rabbitmq");
+}
+
+#[test]
+fn a_dead_rabbitmq_is_replaced() {
+    a_dead_server_is_replaced("rabbitmq");
+}
+
+#[test]
+fn after_the_end_of_one_run_the_next_one_starts_a_rabbitmq_anew() {
+    let folder = TempDir::new().unwrap();
+    for _ in 0..2 {
+        let mut user = User::start("rabbitmq", folder.path());
+        let url = user.url();
+        assert!(listens(&url));
+        let data = data("rabbitmq", folder.path());
+        user.leave();
+        wait_until_gone(&url, &data);
+    }
+}
+
+#[test]
 fn a_server_whose_keeper_was_killed_is_ended_by_the_next_user() {
     let folder = TempDir::new().unwrap();
     let mut first = User::start("postgres", folder.path());
@@ -203,7 +228,7 @@ fn names_for_tests_are_new_each_time() {
 
 #[test]
 fn a_server_of_ones_own_ends_with_a_killed_owner_and_leaves_nothing() {
-    for kind in ["own-postgres", "own-mariadb"] {
+    for kind in ["own-postgres", "own-mariadb", "own-rabbitmq", "own-cluster"] {
         let folder = TempDir::new().unwrap();
         // The server's account must be able to pass.
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();

@@ -43,6 +43,9 @@ pub(crate) struct GlobalArgs {
     /// The broker, for example sqlite://tasks.db
     #[arg(long, short, global = true, env = "HEREAFTER_URL")]
     pub(crate) url: Option<String>,
+    /// The store of an amqp:// broker, for example postgres://host/database; none by default
+    #[arg(long, global = true, value_name = "URL", env = "HEREAFTER_RESULTS")]
+    pub(crate) results: Option<String>,
     /// The configuration file; `hereafter.toml` of the current directory by default
     #[arg(long, global = true, value_name = "FILE", env = "HEREAFTER_CONFIG")]
     pub(crate) config: Option<PathBuf>,

@@ -35,9 +35,9 @@ pub(crate) fn run(settings: &Settings, output: Output, args: &MigrateArgs) -> Re
     let (url, dry_run) = (settings.url()?, args.dry_run);
     let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     let pending = runtime.block_on(async {
-        let pending = taskbroker_connect::pending(url).await.map_err(CliError::Connect)?;
+        let pending = taskbroker_connect::pending(&url).await.map_err(CliError::Connect)?;
         if !dry_run {
-            let opened = taskbroker_connect::connect(url).await.map_err(CliError::Connect)?;
+            let opened = taskbroker_connect::connect(&url).await.map_err(CliError::Connect)?;
             opened.broker.close().await?;
         }
         Ok::<_, CliError>(pending)

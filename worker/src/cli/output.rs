@@ -64,13 +64,15 @@ pub(crate) fn print(text: &str) -> Result<(), CliError> {
 }
 
 /// Columns under their titles, without lines: what a person scans and a pipe cuts.
-pub(crate) fn table<const N: usize>(
-    titles: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
+pub(crate) fn table<'t>(
+    titles: impl IntoIterator<Item = &'t str>,
+    rows: impl IntoIterator<Item: IntoIterator<Item = String>>,
 ) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(titles);
-    table.add_rows(rows);
+    for row in rows {
+        table.add_row(row);
+    }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

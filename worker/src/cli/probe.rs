@@ -89,21 +89,31 @@ pub(crate) fn without_password(url: &str) -> String {
     let Ok(mut parsed) = Url::parse(url) else {
         return url.split_once(':').map_or("(no URL)", |(scheme, _)| scheme).to_owned();
     };
-    // PostgreSQL takes one as an option, too.
-    let has_option = parsed.query_pairs().any(|(name, _)| name == "password");
-    if parsed.password().is_none() && !has_option {
+    let given: Vec<_> = parsed.query_pairs().into_owned().collect();
+    let shown: Vec<_> =
+        given.iter().map(|(name, value)| (name, shown_option(name, value))).collect();
+    let has_secret = given.iter().zip(&shown).any(|((_, value), (_, shown))| value != shown);
+    if parsed.password().is_none() && !has_secret {
         return url.to_owned();
     }
     if parsed.password().is_some() {
         // Fails only for URLs that cannot have a password.
         let _ = parsed.set_password(Some("***"));
     }
-    if has_option {
-        let options: Vec<_> =
-            parsed.query_pairs().into_owned().filter(|(name, _)| name != "password").collect();
-        parsed.query_pairs_mut().clear().extend_pairs(options).append_pair("password", "***");
+    if has_secret {
+        parsed.query_pairs_mut().clear().extend_pairs(shown);
     }
     parsed.to_string()
+}
+
+fn shown_option(name: &str, value: &str) -> String {
+    match name {
+        // PostgreSQL takes one as an option, too.
+        "password" => "***".to_owned(),
+        // The URL of RabbitMQ's store.
+        "results" => without_password(value),
+        _ => value.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +125,10 @@ mod tests {
         let url = "postgres://me:secret@db.example/jobs";
         assert_eq!(without_password(url), "postgres://me:***@db.example/jobs");
         let url = "postgres://db.example/jobs?password=secret&schema=mine";
-        let shown = "postgres://db.example/jobs?schema=mine&password=***";
+        let shown = "postgres://db.example/jobs?password=***&schema=mine";
+        assert_eq!(without_password(url), shown);
+        let url = "amqp://host/jobs?results=postgres%3A%2F%2Fme%3Asecret%40db%2Fjobs&prefix=a";
+        let shown = "amqp://host/jobs?results=postgres%3A%2F%2Fme%3A***%40db%2Fjobs&prefix=a";
         assert_eq!(without_password(url), shown);
         assert_eq!(without_password("sqlite://tasks.db"), "sqlite://tasks.db");
     }

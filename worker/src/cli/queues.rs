@@ -83,10 +83,11 @@ fn text(queues: &[QueueStatus], now: Timestamp) -> String {
     if queues.is_empty() {
         return "no queue holds a job or is paused\n".to_owned();
     }
+    let are_counted = queues.iter().any(|queue| queue.consumers.is_some());
     let row = |queue: &QueueStatus| {
         let depth = &queue.depth;
         let age = depth.oldest_ready.map_or_else(|| "-".to_owned(), |since| between(since, now));
-        [
+        let mut row = vec![
             depth.queue.to_string(),
             if queue.paused { "yes" } else { "no" }.to_owned(),
             count(depth.ready),
@@ -95,10 +96,25 @@ fn text(queues: &[QueueStatus], now: Timestamp) -> String {
             count(depth.running),
             count(depth.failed),
             age,
-        ]
+        ];
+        if are_counted {
+            row.push(count(queue.consumers));
+        }
+        row
     };
-    let titles =
-        ["QUEUE", "PAUSED", "READY", "SCHEDULED", "BLOCKED", "RUNNING", "FAILED", "OLDEST READY"];
+    let mut titles = vec![
+        "QUEUE",
+        "PAUSED",
+        "READY",
+        "SCHEDULED",
+        "BLOCKED",
+        "RUNNING",
+        "FAILED",
+        "OLDEST READY",
+    ];
+    if are_counted {
+        titles.push("CONSUMERS");
+    }
     table(titles, queues.iter().map(row))
 }
 

@@ -38,7 +38,7 @@ pub(crate) fn run(settings: &Settings, args: &WorkerArgs) -> Result<(), CliError
     let shutdown = Shutdown::new();
     let _signals = Signals::pass_to(shutdown.clone()).map_err(CliError::Runtime)?;
     let runtime = runtime(&worker.config).map_err(CliError::Runtime)?;
-    let ended = runtime.block_on(work(url, worker, &shutdown));
+    let ended = runtime.block_on(work(&url, worker, &shutdown));
     // Threads of plain functions that never return must not keep the process.
     runtime.shutdown_background();
     ended

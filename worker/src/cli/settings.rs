@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use taskcore::broker::ConnectError;
 
 use super::args::{GlobalArgs, WorkerArgs};
 use super::text::{Span, from_text, from_texts};
@@ -20,6 +21,7 @@ use crate::logging::{Color, LogFilter, LogFormat, LogSettings};
 #[derive(Debug)]
 pub(crate) struct Settings {
     url: Option<String>,
+    results: Option<String>,
     log_level: Option<LogFilter>,
     log_file: Option<PathBuf>,
     log_format: LogFormat,
@@ -47,6 +49,8 @@ pub(crate) enum ConfigError {
     Invalid { path: PathBuf, line: usize, reason: String },
     #[error("{0}")]
     Value(String),
+    #[error(transparent)]
+    Results(#[from] ConnectError),
 }
 
 /// The name of the file that is read from the current directory.
@@ -64,6 +68,7 @@ impl Settings {
     fn lay(args: &GlobalArgs, file: File) -> Self {
         Self {
             url: args.url.clone().or(file.url),
+            results: args.results.clone().or(file.results),
             log_level: args.log_level.clone().or(file.log_level),
             log_file: args.log_file.clone().or(file.log_file),
             log_format: args.log_format.or(file.log_format).unwrap_or_default(),
@@ -72,9 +77,13 @@ impl Settings {
         }
     }
 
-    /// The broker's URL.
-    pub(crate) fn url(&self) -> Result<&str, ConfigError> {
-        self.url.as_deref().ok_or(ConfigError::NoUrl)
+    /// The broker's URL, with the store of results that was named beside it.
+    pub(crate) fn url(&self) -> Result<String, ConfigError> {
+        let url = self.url.as_deref().ok_or(ConfigError::NoUrl)?;
+        match &self.results {
+            Some(results) => Ok(taskbroker_connect::with_results(url, results)?),
+            None => Ok(url.to_owned()),
+        }
     }
 
     /// The log; `level` holds where none is set.
@@ -121,6 +130,7 @@ impl Settings {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     url: Option<String>,
+    results: Option<String>,
     #[serde(deserialize_with = "from_text")]
     log_level: Option<LogFilter>,
     log_file: Option<PathBuf>,
@@ -199,6 +209,7 @@ mod tests {
     fn a_file_may_hold_every_key() {
         let text = "
             url = 'sqlite://tasks.db'
+            results = 'sqlite://results.db'
             log-level = 'warning'
             log-file = 'worker.log'
             log-format = 'json'
@@ -214,7 +225,8 @@ mod tests {
         ";
         let file = parse(Path::new("hereafter.toml"), text).unwrap();
         let settings = Settings::lay(&GlobalArgs::default(), file);
-        assert_eq!(settings.url().unwrap(), "sqlite://tasks.db");
+        assert_eq!(settings.url.as_deref(), Some("sqlite://tasks.db"));
+        assert_eq!(settings.results.as_deref(), Some("sqlite://results.db"));
         assert_eq!(settings.log(LogFilter::info()).filter, LogFilter::warn());
         let worker = settings.worker(&WorkerArgs::default()).unwrap();
         assert_eq!(worker.config.queues.len(), 2);

@@ -35,7 +35,7 @@ impl Store {
             Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
         let done = runtime.block_on(async {
             // A store whose name was mistyped must not be born empty and look fine.
-            let opened = taskbroker_connect::connect_existing(url).await;
+            let opened = taskbroker_connect::connect_existing(&url).await;
             let connection = opened.map_err(CliError::Connect)?;
             let store = Self::of(connection)?;
             let done = work(&store).await;

@@ -177,7 +177,8 @@ mod tests {
 
     fn queue(name: &str, ready: u64) -> QueueStatus {
         let name = QueueName::new(name).unwrap();
-        QueueStatus { depth: Depth { ready: Some(ready), ..Depth::empty(name) }, paused: false }
+        let depth = Depth { ready: Some(ready), ..Depth::empty(name) };
+        QueueStatus { depth, paused: false, consumers: None }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The command line, as processes on a store of their own: a SQLite file, or a PostgreSQL schema.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod config;
 mod events;
 mod exit;

@@ -34,7 +34,7 @@ fn doctor_tells_of_the_server_and_finds_no_fault() {
         "MariaDB: version ",
         "durability: `innodb_flush_log_at_trx_commit=",
         "role: primary",
-        "schema: version 1",
+        "schema: version 2",
         "wake-ups: polling, 10 to 250 ms apart",
         "oldest ready job: in queue `sums`",
     ] {

@@ -29,7 +29,7 @@ impl System {
     }
 
     /// With a store at this URL.
-    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    #[cfg(any(feature = "postgres", feature = "mysql", feature = "amqp"))]
     pub(crate) fn at(url: String) -> Self {
         Self { folder: tempfile::tempdir().unwrap(), url }
     }

@@ -57,6 +57,7 @@ impl DatabaseBroker {
         // SQLite's own limit for a value is 1,000,000,000 bytes.
         max_envelope: 256 * 1024 * 1024,
         due_resolution: Duration::from_millis(1),
+        longest_run: None,
     };
 
     /// Opens a store, creates it if it is missing, and brings its schema up to date.
@@ -99,7 +100,7 @@ impl DatabaseBroker {
     /// The faces of this store.
     #[must_use]
     pub fn connection(self: &Arc<Self>) -> Connection {
-        Connection::of(self.clone())
+        Connection::of(self.clone()).with_outbox(self.clone())
     }
 
     /// Another connection to the same store, which is closed on its own.
@@ -259,7 +260,7 @@ impl Broker for DatabaseBroker {
     }
 
     async fn maintain(&self, maintain: &Maintain) -> Result<Upkeep, BrokerError> {
-        Ok(self.store.write(upkeep::Upkeep(*maintain)).await?)
+        Ok(self.store.write(upkeep::Upkeep::of(maintain, &self.store)).await?)
     }
 
     async fn depth(&self, queues: &[QueueName]) -> Result<Vec<Depth>, BrokerError> {

@@ -53,6 +53,11 @@ impl Bulk {
         Self { columns: self.columns, statement: self.statement.on_servers(text) }
     }
 
+    /// The most rows of few bytes that one execution takes.
+    pub(crate) fn rows_at_once(dialect: &Dialect) -> usize {
+        limits(dialect.kind).rows
+    }
+
     /// Whether this database has such a statement.
     pub(crate) fn is_said_in(&self, dialect: &Dialect) -> bool {
         !self.statement.text(dialect.kind).is_empty()

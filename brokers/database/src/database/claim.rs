@@ -2,24 +2,18 @@
 
 use std::time::Duration;
 
-use super::row::Row;
-use taskcore::broker::{Delivery, EventKind, JobState, QueueShare, Reserve};
+use taskcore::broker::{Delivery, QueueShare, Reserve};
 
 use super::args::Args;
-use super::dependants;
 #[cfg(feature = "mysql")]
 use super::dialect::Kind;
-use super::finish::{self, Ending};
-use super::row;
+use super::hand_out::{Leasing, MAX_MARGIN, is_expired};
+use super::row::{self, Row};
 use super::session::Session;
 use super::statements;
 #[cfg(feature = "mysql")]
 use super::steps;
-use super::unique;
-use super::upkeep::{self, Jobs};
 use super::writer::Write;
-use crate::receipt::HandOut;
-use taskcore::broker::millis::later;
 
 /// Leases the heads of queues.
 #[derive(Debug)]
@@ -59,7 +53,7 @@ impl Write for Claim {
         for share in &self.queues {
             let left = self.max - deliveries.len();
             let wanted = left.min(share.max.get() as usize);
-            let mut head = Head { claim: self, share, token: rand::random() };
+            let head = Head { share, leasing: Leasing::of(self.lease, &self.worker) };
             head.take(session, wanted, &mut deliveries).await?;
         }
         Ok(deliveries)
@@ -88,24 +82,20 @@ pub(super) async fn promote(session: &mut Session<'_>, max: i64) -> Result<u64, 
 
 /// Bounds how long a claim holds the lock after a million jobs became due at one time; the
 /// next claims promote the rest.
-const PROMOTE_AT_ONCE: i64 = 10_000;
+pub(super) const PROMOTE_AT_ONCE: i64 = 10_000;
 
 /// How often a claim goes on behind jobs that had expired, before it answers.
 const ROUNDS: usize = 8;
 
-/// Bounds how many expired jobs a claim ends at once.
-const MAX_MARGIN: usize = 10_000;
-
 /// The head of one queue.
 struct Head<'a> {
-    claim: &'a Claim,
     share: &'a QueueShare,
-    token: i64,
+    leasing: Leasing<'a>,
 }
 
 impl Head<'_> {
     async fn take(
-        &mut self,
+        &self,
         session: &mut Session<'_>,
         wanted: usize,
         deliveries: &mut Vec<Delivery>,
@@ -122,34 +112,13 @@ impl Head<'_> {
                 break;
             };
             margin = (4 * margin + 16).min(MAX_MARGIN);
-            unique::handed_out(session, &rows).await?;
-            self.expire(session, &rows).await?;
-            for row in &rows {
-                if !is_expired(row, session.now_ms)? {
-                    deliveries.push(self.hand_out(session, row).await?);
-                }
-            }
+            let queue = |_: &Row| Ok(self.share.queue.clone());
+            self.leasing.hand_out(session, &rows, queue, deliveries).await?;
             if is_all {
                 break;
             }
         }
         Ok(())
-    }
-
-    async fn hand_out(
-        &self,
-        session: &mut Session<'_>,
-        row: &Row,
-    ) -> Result<Delivery, sqlx::Error> {
-        let now_ms = session.now_ms;
-        let hand_out = HandOut {
-            task: session.task(&row::text(row, "task")?).await?,
-            started_ms: now_ms,
-            waited_ms: now_ms - row::integer(row, "due_at")?,
-        };
-        let delivery = row::delivery(row, &self.share.queue, self.token, hand_out)?;
-        session.happened(EventKind::Started, delivery.job);
-        Ok(delivery)
     }
 
     /// Takes and leases so many jobs, besides what has expired among them.
@@ -165,14 +134,14 @@ impl Head<'_> {
             let args = Args::new().with(queue).with(queue).with(asked as i64);
             let rows = session.sql.fetch(statements::HEAD, args).await?;
             let now_ms = session.now_ms;
-            steps::take(session, queue, &rows, |args| self.of_lease(args, now_ms)).await?;
+            steps::take(session, queue, &rows, |args| self.leasing.bind(args, now_ms)).await?;
             return Ok(Some(Taken { is_all: rows.len() < asked, rows }));
         }
         #[cfg(feature = "postgres")]
         if !session.sql.dialect.is_serial() {
             let args = Args::new().with(queue).with(queue).with(asked as i64);
-            let rows =
-                session.sql.fetch(statements::CLAIM, self.of_lease(args, session.now_ms)).await?;
+            let args = self.leasing.bind(args, session.now_ms);
+            let rows = session.sql.fetch(statements::CLAIM, args).await?;
             return Ok(Some(Taken { is_all: rows.len() < asked, rows }));
         }
         let args = Args::new().with(queue).with(queue).with((asked + margin) as i64);
@@ -180,39 +149,10 @@ impl Head<'_> {
         let is_all = rows.len() < asked + margin;
         cut(&mut rows, asked, session.now_ms)?;
         let Some(last) = rows.last() else { return Ok(None) };
-        let lease = self.up_to(self.of_lease(Args::new(), session.now_ms), last)?;
+        let lease = self.up_to(self.leasing.bind(Args::new(), session.now_ms), last)?;
         session.sql.execute(statements::LEASE, lease).await?;
         session.sql.execute(statements::TAKE, self.up_to(Args::new(), last)?).await?;
         Ok(Some(Taken { rows, is_all }))
-    }
-
-    fn of_lease(&self, args: Args, now_ms: i64) -> Args {
-        args.with(self.token)
-            .with(later(now_ms, self.claim.lease))
-            .with(now_ms)
-            .with(self.claim.worker.as_str())
-    }
-
-    /// Ends what was not started in time.
-    async fn expire(&self, session: &mut Session<'_>, rows: &[Row]) -> Result<(), sqlx::Error> {
-        let mut expired = Jobs::default();
-        for row in rows {
-            if is_expired(row, session.now_ms)? {
-                expired.add(row)?;
-            }
-        }
-        if expired.seqs.is_empty() {
-            return Ok(());
-        }
-        session.alone()?;
-        finish::end_leases(session, &expired.seqs).await?;
-        finish::finish(session, &expired.seqs, &expired.ids, Ending::Expired).await?;
-        dependants::ended(session, &expired.seqs, JobState::Expired).await?;
-        if !session.sql.dialect.is_serial() {
-            // It looks at no more than it takes, and many may have expired together.
-            upkeep::expire(session, MAX_MARGIN as i64).await?;
-        }
-        Ok(())
     }
 
     fn up_to(&self, args: Args, last: &Row) -> Result<Args, sqlx::Error> {
@@ -242,8 +182,4 @@ fn cut(rows: &mut Vec<Row>, max: usize, now_ms: i64) -> Result<(), sqlx::Error> 
         }
     }
     Ok(())
-}
-
-fn is_expired(row: &Row, now_ms: i64) -> Result<bool, sqlx::Error> {
-    Ok(row::optional_integer(row, "expires_at")?.is_some_and(|at| at <= now_ms))
 }

@@ -167,14 +167,20 @@ async fn insert(session: &mut Session<'_>, jobs: &[NewJob]) -> Result<Option<Seq
 #[derive(Debug)]
 struct Places {
     ready: Statement,
+    /// For jobs of different priorities.
+    ready_sorted: Statement,
     scheduled: Statement,
 }
 
-static ALL: Places =
-    Places { ready: statements::ENQUEUE_READY, scheduled: statements::ENQUEUE_SCHEDULED };
+static ALL: Places = Places {
+    ready: statements::ENQUEUE_READY,
+    ready_sorted: statements::ENQUEUE_READY_SORTED,
+    scheduled: statements::ENQUEUE_SCHEDULED,
+};
 
 static UNBLOCKED: Places = Places {
     ready: statements::ENQUEUE_READY_UNBLOCKED,
+    ready_sorted: statements::ENQUEUE_READY_UNBLOCKED,
     scheduled: statements::ENQUEUE_SCHEDULED_UNBLOCKED,
 };
 
@@ -188,7 +194,10 @@ async fn distribute(
     let now_ms = session.now_ms;
     let is_due = |job: &NewJob| due_ms(job.due, now_ms) <= now_ms;
     if jobs.iter().any(is_due) {
-        session.sql.execute(places.ready, seqs.args().with(now_ms)).await?;
+        // What is due is due now, so the order of one priority is that of its numbers.
+        let is_sorted = jobs.windows(2).all(|pair| pair[0].priority == pair[1].priority);
+        let ready = if is_sorted { places.ready } else { places.ready_sorted };
+        session.sql.execute(ready, seqs.args().with(now_ms)).await?;
     }
     if !jobs.iter().all(is_due) {
         session.sql.execute(places.scheduled, seqs.args().with(now_ms)).await?;

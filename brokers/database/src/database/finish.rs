@@ -6,10 +6,11 @@ use taskcore::broker::{EventKind, JobState};
 use taskcore::{JobId, TaskOptions};
 
 use super::args::Args;
+use super::bulk::Bulk;
 use super::session::Session;
 use super::statements::{self, inputs};
 use super::sums::Sum;
-use super::{attempts, report, unique};
+use super::{attempts, report, row, unique};
 use taskcore::broker::millis::later;
 
 /// How a job ends without a success.
@@ -97,9 +98,22 @@ pub(super) async fn stop_waiting(
     Ok(())
 }
 
-/// Puts these jobs into their queues, by the due times of their rows.
+/// Puts these jobs into their queues, by the due times of their rows, in the order in which they
+/// will be handed out.
 pub(super) async fn make_ready(session: &mut Session<'_>, seqs: &[i64]) -> Result<(), sqlx::Error> {
-    session.sql.execute_bulk(&statements::MAKE_READY, seqs, push_seq, same).await?;
+    let statement = &statements::MAKE_READY;
+    if seqs.len() <= Bulk::rows_at_once(&session.sql.dialect) {
+        session.sql.execute_bulk(statement, seqs, push_seq, same).await?;
+    } else {
+        let mut turns = Vec::with_capacity(seqs.len());
+        for row in session.sql.fetch_bulk(&statements::TURNS, seqs, push_seq, same).await? {
+            let rank = row::integer(&row, "rank")?;
+            turns.push((rank, row::integer(&row, "due_at")?, row::integer(&row, "seq")?));
+        }
+        turns.sort_unstable();
+        let push = |args: &mut Args, (_, _, seq): &(i64, i64, i64)| args.push(*seq);
+        session.sql.execute_bulk(statement, &turns, push, same).await?;
+    }
     session.has_news = true;
     Ok(())
 }

@@ -11,6 +11,7 @@ mod bulk;
 mod cancel;
 mod chunks;
 mod claim;
+mod claim_these;
 mod connection;
 mod continued;
 mod dependants;
@@ -22,6 +23,7 @@ mod feed;
 mod filter;
 pub(crate) mod findings;
 mod finish;
+mod hand_out;
 mod history;
 mod inputs;
 mod inside;
@@ -32,6 +34,7 @@ mod link;
 mod look;
 mod numbering;
 mod operate;
+mod outbox;
 #[cfg(test)]
 mod plans;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]

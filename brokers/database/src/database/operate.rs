@@ -131,6 +131,7 @@ async fn statuses(sql: &mut Connection<'_>, now_ms: i64) -> Result<Vec<QueueStat
     let status = |depth: taskcore::broker::Depth| QueueStatus {
         paused: paused.contains(&depth.queue),
         depth,
+        consumers: None,
     };
     Ok(depths.by_queue.into_values().map(status).collect())
 }

@@ -13,6 +13,7 @@ pub(super) mod history;
 pub(super) mod inputs;
 pub(super) mod inside;
 pub(super) mod numbering;
+pub(super) mod outbox;
 pub(super) mod reports;
 pub(super) mod schedules;
 pub(crate) mod transactions;
@@ -65,6 +66,14 @@ pub(super) const ENQUEUE_SCHEDULED: Statement = Statement::new(
      WHERE seq BETWEEN ? AND ? AND due_at > ?",
 );
 
+/// The same for jobs of different priorities, in the order of handing out: they are entered in the
+/// outbox as they come.
+pub(super) const ENQUEUE_READY_SORTED: Statement = Statement::new(
+    "INSERT INTO hereafter_ready (queue, rank, due_at, seq)
+     SELECT queue, -priority, due_at, seq FROM hereafter_job
+     WHERE seq BETWEEN ? AND ? AND due_at <= ? ORDER BY -priority, due_at, seq",
+);
+
 /// The number of a range of 1,048,576 that nobody else is given.
 pub(super) const NEXT_BATCH: Statement = Statement::nowhere()
     .on_postgres("SELECT nextval('hereafter_batch') AS number")
@@ -75,7 +84,8 @@ pub(super) const ENQUEUE_READY_UNBLOCKED: Statement = Statement::new(
     "INSERT INTO hereafter_ready (queue, rank, due_at, seq)
      SELECT j.queue, -j.priority, j.due_at, j.seq FROM hereafter_job AS j
      WHERE j.seq BETWEEN ? AND ? AND j.due_at <= ?
-       AND NOT EXISTS (SELECT 1 FROM hereafter_blocked AS b WHERE b.seq = j.seq)",
+       AND NOT EXISTS (SELECT 1 FROM hereafter_blocked AS b WHERE b.seq = j.seq)
+     ORDER BY -j.priority, j.due_at, j.seq",
 );
 
 pub(super) const ENQUEUE_SCHEDULED_UNBLOCKED: Statement = Statement::new(
@@ -112,11 +122,14 @@ pub(super) const LOOK: Statement = Statement::new(
      (SELECT due_at FROM hereafter_scheduled ORDER BY due_at LIMIT 1) AS due_at",
 );
 
-/// The order of due times, so that a bounded promotion takes the oldest.
+/// The order of due times, so that a bounded promotion takes the oldest; of these, those that are
+/// handed out first come first.
 pub(super) const PROMOTE: Statement = Statement::new(
     "INSERT INTO hereafter_ready (queue, rank, due_at, seq)
-     SELECT queue, rank, due_at, seq FROM hereafter_scheduled
-     WHERE due_at <= ? ORDER BY due_at, seq LIMIT ?",
+     SELECT queue, rank, due_at, seq FROM
+         (SELECT queue, rank, due_at, seq FROM hereafter_scheduled
+          WHERE due_at <= ? ORDER BY due_at, seq LIMIT ?) AS due
+     ORDER BY rank, due_at, seq",
 )
 .on_postgres(
     "WITH gone AS (
@@ -131,7 +144,7 @@ pub(super) const PROMOTE: Statement = Statement::new(
 /// The due rows that nobody else is taking; where they are taken in steps.
 #[cfg(feature = "mysql")]
 pub(super) const DUE: Statement = Statement::nowhere().on_mysql(
-    "SELECT due_at, seq FROM hereafter_scheduled
+    "SELECT rank, due_at, seq FROM hereafter_scheduled
      WHERE due_at <= ? ORDER BY due_at, seq LIMIT ? FOR UPDATE SKIP LOCKED",
 );
 
@@ -139,7 +152,8 @@ pub(super) const DUE: Statement = Statement::nowhere().on_mysql(
 pub(super) static PROMOTE_THESE: Bulk = Bulk::nowhere("due_at int, seq int").on_mysql(
     "INSERT INTO hereafter_ready (queue, rank, due_at, seq)
      SELECT s.queue, s.rank, s.due_at, s.seq FROM input
-     THEN JOIN hereafter_scheduled AS s ON (s.due_at = input.due_at AND s.seq = input.seq)",
+     THEN JOIN hereafter_scheduled AS s ON (s.due_at = input.due_at AND s.seq = input.seq)
+     ORDER BY s.rank, s.due_at, s.seq",
 );
 
 #[cfg(feature = "mysql")]
@@ -215,11 +229,11 @@ pub(super) const TAKE: Statement = Statement::new(
     "DELETE FROM hereafter_ready WHERE queue = ? AND (rank, due_at, seq) <= (?, ?, ?)",
 );
 
-/// The same for rows that were read and are locked.
-#[cfg(feature = "mysql")]
-pub(super) static LEASE_THESE: Bulk = Bulk::nowhere("seq int").on_mysql(
+/// Leases jobs whose rows were read and are locked.
+pub(super) static LEASE_THESE: Bulk = Bulk::new(
+    "seq int",
     "INSERT INTO hereafter_running (seq, token, lease_end, started_at, worker)
-     SELECT seq, ?, ?, ?, ? FROM input",
+     SELECT seq, ?, ?, ?, ? FROM input WHERE seq IS NOT NULL",
 );
 
 #[cfg(feature = "mysql")]
@@ -367,10 +381,19 @@ pub(super) static SNOOZE: Bulk = Bulk::new(
      WHERE hereafter_job.seq = input.seq",
 );
 
+/// In the order of handing out: see `ENQUEUE_READY_SORTED`.
 pub(super) static MAKE_READY: Bulk = Bulk::new(
     "seq int",
     "INSERT INTO hereafter_ready (queue, rank, due_at, seq)
      SELECT j.queue, -j.priority, j.due_at, j.seq
+     FROM input THEN JOIN hereafter_job AS j ON (j.seq = input.seq)
+     ORDER BY -j.priority, j.due_at, j.seq",
+);
+
+/// What that order is, where they are too many for one statement.
+pub(super) static TURNS: Bulk = Bulk::new(
+    "seq int",
+    "SELECT -j.priority AS rank, j.due_at, j.seq
      FROM input THEN JOIN hereafter_job AS j ON (j.seq = input.seq)",
 );
 

@@ -2,34 +2,29 @@
 //! they are read and locked, and then deleted by their keys.
 
 use super::args::Args;
+use super::connection::Connection;
 use super::finish::same;
+use super::link::{Link, Role};
+use super::outbox::is_open;
 use super::row::{self, Row};
 use super::session::Session;
-use super::statements::{self, numbering};
+use super::statements::{self, numbering, outbox, transactions};
+use crate::error::Error;
 
 /// Makes the due jobs ready that these parameters name; answers how many.
 pub(super) async fn promote(session: &mut Session<'_>, args: Args) -> Result<u64, sqlx::Error> {
     let rows = session.sql.fetch(statements::DUE, args).await?;
-    let keys = rows.iter().map(Due::of).collect::<Result<Vec<_>, _>>()?;
-    let push = |args: &mut Args, due: &Due| {
-        args.push(due.at);
-        args.push(due.seq);
+    let mut turns = rows.iter().map(Turn::of).collect::<Result<Vec<_>, _>>()?;
+    // They may be too many for one statement, which sorts no more than it takes.
+    turns.sort_unstable();
+    let push = |args: &mut Args, turn: &Turn| {
+        args.push(turn.due_at);
+        args.push(turn.seq);
     };
-    session.sql.execute_bulk(&statements::PROMOTE_THESE, &keys, push, same).await?;
-    session.sql.execute_bulk(&statements::UNSCHEDULE_THESE, &keys, push, same).await?;
-    session.has_news |= !keys.is_empty();
-    Ok(keys.len() as u64)
-}
-
-struct Due {
-    at: i64,
-    seq: i64,
-}
-
-impl Due {
-    fn of(row: &Row) -> Result<Self, sqlx::Error> {
-        Ok(Self { at: row::integer(row, "due_at")?, seq: row::integer(row, "seq")? })
-    }
+    session.sql.execute_bulk(&statements::PROMOTE_THESE, &turns, push, same).await?;
+    session.sql.execute_bulk(&statements::UNSCHEDULE_THESE, &turns, push, same).await?;
+    session.has_news |= !turns.is_empty();
+    Ok(turns.len() as u64)
 }
 
 /// Leases the jobs of these rows of a queue, which are locked.
@@ -39,27 +34,34 @@ pub(super) async fn take(
     rows: &[Row],
     lease: impl Fn(Args) -> Args,
 ) -> Result<(), sqlx::Error> {
-    let keys = rows.iter().map(Ready::of).collect::<Result<Vec<_>, _>>()?;
-    let push = |args: &mut Args, ready: &Ready| args.push(ready.due.seq);
-    session.sql.execute_bulk(&statements::LEASE_THESE, &keys, push, lease).await?;
-    let push = |args: &mut Args, ready: &Ready| {
-        args.push(ready.rank);
-        args.push(ready.due.at);
-        args.push(ready.due.seq);
+    let turns = rows.iter().map(Turn::of).collect::<Result<Vec<_>, _>>()?;
+    let push = |args: &mut Args, turn: &Turn| args.push(turn.seq);
+    session.sql.execute_bulk(&statements::LEASE_THESE, &turns, push, lease).await?;
+    let push = |args: &mut Args, turn: &Turn| {
+        args.push(turn.rank);
+        args.push(turn.due_at);
+        args.push(turn.seq);
     };
     let rest = |args: Args| args.with(queue);
-    session.sql.execute_bulk(&statements::TAKE_THESE, &keys, push, rest).await?;
+    session.sql.execute_bulk(&statements::TAKE_THESE, &turns, push, rest).await?;
     Ok(())
 }
 
-struct Ready {
+/// Where a job stands in its queue, or among those that are due.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
     rank: i64,
-    due: Due,
+    due_at: i64,
+    seq: i64,
 }
 
-impl Ready {
+impl Turn {
     fn of(row: &Row) -> Result<Self, sqlx::Error> {
-        Ok(Self { rank: row::integer(row, "rank")?, due: Due::of(row)? })
+        Ok(Self {
+            rank: row::integer(row, "rank")?,
+            due_at: row::integer(row, "due_at")?,
+            seq: row::integer(row, "seq")?,
+        })
     }
 }
 
@@ -74,3 +76,33 @@ pub(super) async fn add_sums(session: &mut Session<'_>) -> Result<(), sqlx::Erro
     session.sql.execute(numbering::DROP_BATCHES, Args::new()).await?;
     Ok(())
 }
+
+/// Opens the outbox in steps, because there a trigger is no part of a transaction.
+pub(super) async fn open_outbox(link: &Link) -> Result<(), Error> {
+    let failed = |source| Error::statement(link, "open_outbox", source);
+    let mut sql = link.open(Role::Write).await.map_err(failed)?;
+    let row = sql.one(outbox::OPEN_ALONE).await.map_err(failed)?;
+    if !row::is_set(&row, "is_alone").map_err(failed)? {
+        return Err(Error::busy(link, OPEN_PATIENCE_S));
+    }
+    enter_all(&mut sql).await.map_err(failed)?;
+    // Its lock ends with it, whatever becomes of it.
+    let _ = sql.close().await;
+    Ok(())
+}
+
+/// What was made ready before there is a trigger is seen after; what is made ready since has its
+/// entry. An earlier opening may have come half the way.
+async fn enter_all(sql: &mut Connection<'_>) -> Result<(), sqlx::Error> {
+    if is_open(sql).await? {
+        return Ok(());
+    }
+    sql.script(outbox::ENTER_FROM_NOW_ON).await?;
+    sql.script(transactions::START).await?;
+    sql.execute(outbox::ENTER_ALL, Args::new()).await?;
+    sql.execute(outbox::ALL_ARE_ENTERED, Args::new()).await?;
+    sql.script(transactions::COMMIT).await.map(drop)
+}
+
+/// As `OPEN_ALONE` says.
+const OPEN_PATIENCE_S: u64 = 60;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bell::Bell;
 use super::link::{Link, Target};
+use super::outbox::Seen;
 use super::readers::{Reader, Readers};
 use super::server_clock::StoreClock;
 use super::transact::Setup;
@@ -21,6 +22,8 @@ pub(crate) struct Store {
     pub(crate) link: Arc<Link>,
     pub(crate) watch: Share,
     pub(super) closed: CancellationToken,
+    /// Which entries of the outbox upkeep has looked at.
+    pub(super) seen: Seen,
     writers: Writers,
     readers: Readers,
 }
@@ -56,7 +59,8 @@ impl Store {
             false => Some(Writer::start(setup(&link, &watch)).await?),
         };
         let (closed, readers) = (CancellationToken::new(), Readers::new(link.clone()));
-        Ok(Self { link, watch, closed, writers: Writers { main, fast }, readers })
+        let (seen, writers) = (Seen::default(), Writers { main, fast });
+        Ok(Self { link, watch, closed, seen, writers, readers })
     }
 
     pub(super) fn clock(&self) -> &StoreClock {

@@ -12,17 +12,28 @@ use super::claim::promote;
 use super::dependants;
 use super::finish::{self, DEDUPE, Ending, push_seq, same};
 use super::numbering;
+use super::outbox::{self, Seen};
 use super::row;
 use super::session::Session;
 use super::settle::json;
 use super::statements;
+use super::store::Store;
 use super::unique;
 use super::writer::Write;
 use taskcore::broker::millis::later;
 
 /// One round of upkeep.
 #[derive(Debug)]
-pub(super) struct Upkeep(pub(super) Maintain);
+pub(super) struct Upkeep {
+    maintain: Maintain,
+    seen: Seen,
+}
+
+impl Upkeep {
+    pub(super) fn of(maintain: &Maintain, store: &Store) -> Self {
+        Self { maintain: *maintain, seen: store.seen.clone() }
+    }
+}
 
 impl Write for Upkeep {
     const NAME: &'static str = "maintain";
@@ -32,12 +43,13 @@ impl Write for Upkeep {
         if !session.sql.dialect.is_serial() && !numbering::has_turn(session).await? {
             return Ok(Done::default());
         }
-        let budget = i64::from(self.0.budget.get());
+        let budget = i64::from(self.maintain.budget.get());
         let promoted = promote(session, budget).await?;
         let expired = expire(session, budget).await?;
-        let (reclaimed, lost) = reclaim(session, budget, self.0.recovery_limit).await?;
+        let (reclaimed, lost) = reclaim(session, budget, self.maintain.recovery_limit).await?;
         unique::clear(session, budget).await?;
         let pruned = prune(session, budget).await?;
+        outbox::tidy(session, budget, &self.seen).await?;
         numbering::tidy(session).await?;
         Ok(Done { promoted, reclaimed, lost, expired, pruned })
     }

@@ -19,6 +19,15 @@ pub(crate) fn remedy(error: &sqlx::Error) -> Option<&'static str> {
     Some(match number(error)? {
         1044 | 1045 | 1698 => "it does not let this user in: look at user, password and grants",
         1049 => "there is no such database: create it, or name another one in the URL",
+        1142 if is_about_trigger(error) => {
+            "this user may not make the trigger that notes which jobs became ready: grant it \
+             `TRIGGER` on the database, or start the program once as somebody who may"
+        }
+        1419 => {
+            "while the server has a binary log, it lets no ordinary user make the trigger that notes \
+             which jobs became ready: have an administrator set `log_bin_trust_function_creators`, or \
+             start the program once as somebody who may"
+        }
         1142 | 1143 | 1227 | 1370 => {
             "this user may not do that: grant it the database and its tables"
         }
@@ -62,6 +71,11 @@ pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
 /// Whether the connection is lost, or the server is about to end it.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(1053 | 1077 | 1152 | 1158..=1161 | 1184 | 1927 | 4031))
+}
+
+/// Of all that may be refused, the message tells.
+fn is_about_trigger(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().starts_with("TRIGGER "))
 }
 
 fn number(error: &sqlx::Error) -> Option<u16> {

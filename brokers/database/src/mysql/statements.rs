@@ -22,7 +22,10 @@ pub(super) static SCHEMA: Schema = Schema {
         "INSERT INTO hereafter_schema (version)
          SELECT coalesce(max(version), 0) + 1 FROM hereafter_schema",
     ),
-    migrations: &[Statement::new(include_str!("../../migrations/mysql/0001_jobs.sql"))],
+    migrations: &[
+        Statement::new(include_str!("../../migrations/mysql/0001_jobs.sql")),
+        Statement::new(include_str!("../../migrations/mysql/0002_outbox.sql")),
+    ],
 };
 
 // ── looking over ──

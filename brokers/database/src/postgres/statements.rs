@@ -38,7 +38,10 @@ pub(super) static SCHEMA: Schema = Schema {
     version: VERSION,
     create: CREATE,
     applied: APPLIED,
-    migrations: &[Statement::new(include_str!("../../migrations/postgres/0001_jobs.sql"))],
+    migrations: &[
+        Statement::new(include_str!("../../migrations/postgres/0001_jobs.sql")),
+        Statement::new(include_str!("../../migrations/postgres/0002_outbox.sql")),
+    ],
 };
 
 // ── looking over ──
@@ -72,7 +75,7 @@ pub(super) const DEAD_ROWS: Statement = Statement::new(
      FROM pg_stat_user_tables
      WHERE relid IN (to_regclass('hereafter_ready'), to_regclass('hereafter_running'),
                      to_regclass('hereafter_job'), to_regclass('hereafter_outcome'),
-                     to_regclass('hereafter_scheduled'))
+                     to_regclass('hereafter_scheduled'), to_regclass('hereafter_outbox'))
        AND n_dead_tup > ? AND n_dead_tup > n_live_tup
      ORDER BY n_dead_tup DESC LIMIT 1",
 );
@@ -83,7 +86,7 @@ pub(super) const BLOAT: Statement = Statement::new(
     "SELECT relname::text AS name, pg_total_relation_size(relid) AS bytes, n_live_tup AS live
      FROM pg_stat_user_tables
      WHERE relid IN (to_regclass('hereafter_ready'), to_regclass('hereafter_running'),
-                     to_regclass('hereafter_scheduled'))
+                     to_regclass('hereafter_scheduled'), to_regclass('hereafter_outbox'))
        AND pg_total_relation_size(relid) > ?
        AND pg_total_relation_size(relid) > 1000 * n_live_tup
      ORDER BY 2 DESC LIMIT 1",

@@ -66,11 +66,12 @@ pub(super) const SCHEMA_APPLIED: Statement =
 pub(super) const APPLICATION_ID: Statement = Statement::new("PRAGMA application_id = 0x48524654");
 
 /// The migrations, in order; a released one is never changed.
-pub(super) const MIGRATIONS: [Statement; 6] = [
+pub(super) const MIGRATIONS: [Statement; 7] = [
     Statement::new(include_str!("../../migrations/sqlite/0001_jobs.sql")),
     Statement::new(include_str!("../../migrations/sqlite/0002_inputs.sql")),
     Statement::new(include_str!("../../migrations/sqlite/0003_unique.sql")),
     Statement::new(include_str!("../../migrations/sqlite/0004_schedules.sql")),
     Statement::new(include_str!("../../migrations/sqlite/0005_continued.sql")),
     Statement::new(include_str!("../../migrations/sqlite/0006_reports.sql")),
+    Statement::new(include_str!("../../migrations/sqlite/0007_outbox.sql")),
 ];

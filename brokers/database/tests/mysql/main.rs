@@ -6,6 +6,9 @@ mod contention;
 #[path = "../on_servers/lost.rs"]
 mod lost;
 mod open;
+mod outbox;
+#[path = "../on_servers/outboxes.rs"]
+mod outboxes;
 mod rig;
 mod schema;
 #[path = "../on_servers/stores.rs"]

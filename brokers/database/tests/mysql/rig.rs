@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 pub(crate) use crate::words::{done, job, jobs, request, settle, store, take};
 
 /// The newest version of the tables.
-pub(crate) const SCHEMA: i64 = 1;
+pub(crate) const SCHEMA: i64 = 2;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Rig {

@@ -19,7 +19,7 @@ async fn a_healthy_store_has_no_warnings() {
         ("PostgreSQL", "version 1"),
         ("role", "primary"),
         ("durability", "`synchronous_commit=on`"),
-        ("schema", "version 1"),
+        ("schema", "version 2"),
         ("oldest transaction", "younger than a minute"),
         ("dead rows", "few"),
         ("oldest ready job", "in queue `default`, since"),

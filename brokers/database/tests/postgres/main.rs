@@ -7,6 +7,8 @@ mod doctor;
 #[path = "../on_servers/lost.rs"]
 mod lost;
 mod open;
+#[path = "../on_servers/outboxes.rs"]
+mod outboxes;
 mod plain_sql;
 mod pool;
 mod rig;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskcore::broker::{Broker, Delivery, EventId, History};
+use taskcore::broker::{Broker, Delivery, EventId, History, Outbox};
 
 use super::rig::{Rig, done, request, settle};
 
@@ -37,6 +37,16 @@ async fn psql_stores_a_job_that_wakes_a_worker() {
     assert_eq!((stats[0].task.as_str(), stats[0].stored, stats[0].done), ("app::send", 1, 1));
     let events = broker.events(Some(EventId::START), 10, Duration::ZERO).await.unwrap();
     assert_eq!(events.events.len(), 3, "{events:?}");
+}
+
+#[tokio::test]
+async fn a_job_of_psql_is_entered_in_an_outbox_that_is_open() {
+    let rig = Rig::shared();
+    let broker = rig.open().await;
+    broker.open_outbox().await.unwrap();
+    let id = psql(&rig, "SELECT {s}.enqueue('app::send')").unwrap();
+    let entries = crate::words::unsent(&broker, 10).await;
+    assert_eq!(entries.iter().map(|entry| entry.job.to_string()).collect::<Vec<_>>(), [id]);
 }
 
 #[tokio::test]

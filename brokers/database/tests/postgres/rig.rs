@@ -17,7 +17,7 @@ pub(crate) use crate::words::{done, job, jobs, request, settle, store, take};
 use taskcore::broker::Broker;
 
 /// The newest schema.
-pub(crate) const SCHEMA: i64 = 1;
+pub(crate) const SCHEMA: i64 = 2;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Rig {

@@ -9,6 +9,7 @@ mod history;
 mod inputs;
 mod invariants;
 mod open;
+mod outbox;
 mod pool;
 mod reports;
 mod rig;

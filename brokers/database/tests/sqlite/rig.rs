@@ -17,7 +17,7 @@ use tempfile::TempDir;
 pub(crate) use crate::words::{done, job, jobs, request, settle, store, take};
 
 /// The newest schema.
-pub(crate) const SCHEMA: i64 = 6;
+pub(crate) const SCHEMA: i64 = 7;
 
 pub(crate) struct Rig {
     folder: TempDir,

@@ -101,6 +101,14 @@ CREATE TABLE hereafter_log (
     PRIMARY KEY (seq, line)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE hereafter_outbox (
+    entry      INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq        INTEGER NOT NULL,
+    held_until INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE INDEX hereafter_outbox_job ON hereafter_outbox (seq);
+
 CREATE TABLE hereafter_outcome (
     seq         INTEGER PRIMARY KEY,
     state       TEXT    NOT NULL CHECK (state IN ('done', 'failed', 'cancelled', 'expired')),

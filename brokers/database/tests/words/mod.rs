@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use taskbroker_database::DatabaseBroker;
 use taskcore::broker::{
-    Broker, Delivery, Due, Enqueued, Keep, NewJob, QueueShare, Reserve, Settled, Settlement,
-    Verdict,
+    Broker, Delivery, Due, Enqueued, Keep, Maintain, NewJob, Outbox, Outgoing, QueueShare, Reserve,
+    Settled, Settlement, Verdict,
 };
 use taskcore::{JobId, Payload, Priority, QueueName};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,20 @@ pub(crate) fn request(max: u32, wait: Duration) -> Reserve {
         wait,
         interrupt: CancellationToken::new(),
         worker: "rig".to_owned(),
+    }
+}
+
+/// Takes what is to be sent, for an hour.
+pub(crate) async fn unsent(broker: &DatabaseBroker, max: u32) -> Vec<Outgoing> {
+    let (max, hour) = (NonZeroU32::new(max).unwrap(), Duration::from_secs(3600));
+    broker.unsent(max, hour, Duration::ZERO).await.unwrap()
+}
+
+/// So many rounds of upkeep, each of a budget of a few jobs.
+pub(crate) async fn maintain(broker: &DatabaseBroker, rounds: u32) {
+    let maintain = Maintain { budget: NonZeroU32::new(8).unwrap(), ..Maintain::default() };
+    for _ in 0..rounds {
+        broker.maintain(&maintain).await.unwrap();
     }
 }
 

@@ -171,7 +171,7 @@ pub async fn ten_thousand_jobs_come_out_once_each_in_order(harness: &dyn Harness
     for chunk in jobs.chunks(lab.broker().capabilities().max_batch) {
         lab.store(chunk).await;
     }
-    assert_eq!(lab.depth().await, Counts::ready(jobs.len()));
+    lab.assert_depth(Counts::ready(jobs.len())).await;
     let mut delivered = Vec::new();
     while delivered.len() < jobs.len() {
         let deliveries = lab.reserve(3_333).await;
@@ -180,7 +180,7 @@ pub async fn ten_thousand_jobs_come_out_once_each_in_order(harness: &dyn Harness
         lab.apply(&deliveries, &done_keeping_nothing()).await;
     }
     assert_eq!(delivered, ids_of(&jobs));
-    assert_eq!(lab.depth().await, Counts::default());
+    lab.assert_depth(Counts::default()).await;
 }
 
 /// The store holds the jobs, not the connection.
@@ -216,7 +216,7 @@ pub async fn a_stored_job_is_seen_by_every_connection(harness: &dyn Harness, bat
     let lab = Lab::open(harness).await;
     let second = lab.second().await;
     let ids = lab.stored(batch).await;
-    assert_eq!(second.depth().await, Counts::ready(batch));
+    second.assert_depth(Counts::ready(batch)).await;
     second.assert_all(&ids, JobState::Ready).await;
     assert_eq!(jobs_of(&second.reserve_all(batch).await), ids);
 }

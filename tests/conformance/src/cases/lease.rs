@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use taskcore::broker::{Delivery, Extended, JobState, Lookup, Maintain, Settled, Verdict};
-use taskcore::{FailureKind, JobId};
+use taskcore::broker::{Delivery, Extended, Maintain, Settled, Verdict};
 
 use crate::harness::Harness;
 use crate::lab::*;
@@ -12,16 +11,16 @@ use crate::lab::*;
 pub async fn a_job_whose_lease_ended_is_reclaimed(harness: &dyn Harness, batch: usize) {
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
-    lab.elapse(2).await;
-    let upkeep = lab.second().await.maintain().await;
+    lab.elapse_leases(2).await;
+    let upkeep = lab.sibling().await.maintain().await;
     assert_eq!((upkeep.reclaimed, upkeep.lost), (batch as u64, 0));
-    assert_eq!(lab.depth().await, Counts::ready(batch));
+    lab.assert_depth(Counts::ready(batch)).await;
     let again = lab.reserve_all(batch).await;
-    assert_eq!(jobs_of(&again), jobs_of(&deliveries));
-    for (before, after) in deliveries.iter().zip(&again) {
+    lab.assert_again(&again, &jobs_of(&deliveries));
+    for after in &again {
         assert_eq!(after.attempt.get(), 1, "an interruption is not a failure");
-        assert_ne!(after.receipt, before.receipt);
-        assert_eq!(after.envelope, before.envelope);
+        assert!(deliveries.iter().all(|before| before.receipt != after.receipt));
+        assert_eq!(after.envelope, envelope_of(after.job));
     }
 }
 
@@ -29,9 +28,9 @@ pub async fn a_job_whose_lease_ended_is_reclaimed(harness: &dyn Harness, batch: 
 pub async fn a_lease_that_goes_on_is_not_reclaimed(harness: &dyn Harness, batch: usize) {
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
-    lab.elapse(1).await;
+    lab.elapse_leases(1).await;
     assert!(lab.maintain().await.is_idle());
-    assert_eq!(lab.depth().await, Counts::running(batch));
+    lab.assert_depth(Counts::running(batch)).await;
     lab.apply(&deliveries, &done()).await;
 }
 
@@ -43,11 +42,11 @@ pub async fn an_extension_makes_the_lease_end_that_span_from_now(
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
     for _ in 0..3 {
-        lab.elapse(1).await;
+        lab.elapse_leases(1).await;
         assert_eq!(lab.extend(&deliveries, 2).await, vec![Extended::Held; batch]);
         assert!(lab.maintain().await.is_idle());
     }
-    lab.elapse(2).await;
+    lab.elapse_leases(2).await;
     assert_eq!(lab.maintain().await.reclaimed, batch as u64);
 }
 
@@ -55,9 +54,9 @@ pub async fn an_extension_makes_the_lease_end_that_span_from_now(
 pub async fn a_verdict_counts_after_an_extension(harness: &dyn Harness, batch: usize) {
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
-    lab.elapse(1).await;
+    lab.elapse_leases(1).await;
     lab.extend(&deliveries, 4).await;
-    lab.elapse(3).await;
+    lab.elapse_leases(3).await;
     lab.maintain().await;
     lab.apply(&deliveries, &done()).await;
 }
@@ -68,9 +67,9 @@ pub async fn of_jobs_reserved_together_only_those_not_extended_are_reclaimed(
 ) {
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(2).await;
-    lab.elapse(1).await;
+    lab.elapse_leases(1).await;
     assert_eq!(lab.extend(&deliveries[..1], 3).await, [Extended::Held]);
-    lab.elapse(1).await;
+    lab.elapse_leases(1).await;
     assert_eq!(lab.maintain().await.reclaimed, 1);
     assert_eq!(jobs_of(&lab.reserve_all(1).await), [deliveries[1].job]);
     let answers = lab.settle(&deliveries, &done()).await;
@@ -81,7 +80,7 @@ pub async fn of_jobs_reserved_together_only_those_not_extended_are_reclaimed(
 pub async fn a_lease_that_has_ended_is_not_extended(harness: &dyn Harness, batch: usize) {
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
-    lab.elapse(2).await;
+    lab.elapse_leases(2).await;
     assert_eq!(lab.extend(&deliveries, 9).await, vec![Extended::Lost; batch]);
     assert_eq!(lab.maintain().await.reclaimed, batch as u64);
     assert_eq!(lab.extend(&deliveries, 9).await, vec![Extended::Lost; batch]);
@@ -93,7 +92,7 @@ pub async fn a_shorter_extension_shortens_the_lease(harness: &dyn Harness, batch
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
     assert_eq!(lab.extend(&deliveries, 1).await, vec![Extended::Held; batch]);
-    lab.elapse(1).await;
+    lab.elapse_leases(1).await;
     assert_eq!(lab.settle(&deliveries, &done()).await, vec![Settled::Stale; batch]);
     assert_eq!(lab.maintain().await.reclaimed, batch as u64);
 }
@@ -116,9 +115,8 @@ pub async fn an_extension_of_a_settled_job_is_lost(harness: &dyn Harness, batch:
     for verdict in all_verdicts() {
         let deliveries = lab.leased(batch).await;
         lab.apply(&deliveries, &verdict).await;
-        let depth = lab.depth().await;
         assert_eq!(lab.extend(&deliveries, 9).await, vec![Extended::Lost; batch]);
-        assert_eq!(lab.depth().await, depth, "{verdict:?}");
+        lab.assert_depth_with(&verdict, Counts::after(&verdict, batch)).await;
         lab.purge_all().await;
     }
 }
@@ -133,7 +131,7 @@ pub async fn an_extension_with_an_earlier_receipt_is_lost_and_extends_nothing(
     lab.lose_leases().await;
     let current = lab.reserve_all(batch).await;
     assert_eq!(lab.extend(&stalled, 9).await, vec![Extended::Lost; batch]);
-    lab.elapse(2).await;
+    lab.elapse_leases(2).await;
     assert_eq!(lab.extend(&current, 9).await, vec![Extended::Lost; batch]);
     assert_eq!(lab.maintain().await.reclaimed, batch as u64);
 }
@@ -157,7 +155,7 @@ pub async fn a_lost_delivery_that_never_began_is_no_recovery(harness: &dyn Harne
     let lab = Lab::open(harness).await;
     let ids = jobs_of(&lab.leased(batch).await);
     lab.lose_leases().await;
-    assert_eq!(counts(&lab, &ids).await, vec![Marks { losses: 1, recoveries: 0 }; batch]);
+    lab.assert_marks(&ids, Marks { losses: 1, recoveries: 0 }).await;
 }
 
 /// Only the loss of a begun delivery counts.
@@ -169,7 +167,7 @@ pub async fn a_lost_delivery_that_began_is_a_recovery(harness: &dyn Harness, bat
     let upkeep = lab.lose_leases().await;
     assert_eq!((upkeep.reclaimed, upkeep.lost), (batch as u64, 0));
     let ids = jobs_of(&deliveries);
-    assert_eq!(counts(&lab, &ids).await, vec![Marks { losses: 1, recoveries: 1 }; batch]);
+    lab.assert_marks(&ids, Marks { losses: 1, recoveries: 1 }).await;
 }
 
 /// Its neighbours in the same worker did not.
@@ -178,9 +176,18 @@ pub async fn beginning_one_delivery_says_nothing_of_its_neighbours(harness: &dyn
     let deliveries = lab.leased(3).await;
     lab.begin(&deliveries[1..2]).await;
     lab.lose_leases().await;
-    let marks = counts(&lab, &jobs_of(&deliveries)).await;
-    let recoveries: Vec<_> = marks.iter().map(|marks| marks.recoveries).collect();
-    assert_eq!(recoveries, [0, 1, 0]);
+    let records = lab.kept_records(&jobs_of(&deliveries)).await;
+    for (record, recoveries) in records.iter().zip([0, 1, 0]) {
+        assert_eq!(record.recoveries, recoveries);
+    }
+    // The one that has begun before is at the limit.
+    let again = lab.reserve_all(3).await;
+    lab.begin(&again).await;
+    lab.elapse_leases(2).await;
+    let maintain = Maintain { recovery_limit: 1, ..Maintain::default() };
+    let upkeep = lab.broker().maintain(&maintain).await.unwrap();
+    assert_eq!((upkeep.reclaimed, upkeep.lost), (2, 1));
+    lab.assert_lost(&[deliveries[1].job]).await;
 }
 
 /// Nobody begins a job that is no longer theirs.
@@ -189,8 +196,11 @@ pub async fn beginning_with_a_lease_that_is_over_is_stale_and_marks_nothing(
     batch: usize,
 ) {
     let lab = Lab::open(harness).await;
+    let ended = lab.leased(batch).await;
+    lab.apply(&ended, &done()).await;
+    assert_eq!(lab.begin(&ended).await, vec![Settled::Stale; batch]);
     let stalled = lab.leased(batch).await;
-    lab.elapse(2).await;
+    lab.elapse_leases(2).await;
     assert_eq!(lab.begin(&stalled).await, vec![Settled::Stale; batch]);
     lab.maintain().await;
     assert_eq!(lab.begin(&stalled).await, vec![Settled::Stale; batch]);
@@ -198,10 +208,7 @@ pub async fn beginning_with_a_lease_that_is_over_is_stale_and_marks_nothing(
     assert_eq!(lab.begin(&stalled).await, vec![Settled::Stale; batch]);
     lab.lose_leases().await;
     let ids = jobs_of(&current);
-    assert_eq!(counts(&lab, &ids).await, vec![Marks { losses: 2, recoveries: 0 }; batch]);
-    let last = lab.reserve_all(batch).await;
-    lab.apply(&last, &done()).await;
-    assert_eq!(lab.begin(&last).await, vec![Settled::Stale; batch]);
+    lab.assert_marks(&ids, Marks { losses: 2, recoveries: 0 }).await;
 }
 
 /// What was begun is the delivery, not the job.
@@ -213,7 +220,7 @@ pub async fn the_mark_of_having_begun_ends_with_the_delivery(harness: &dyn Harne
     lab.reserve_all(batch).await;
     lab.lose_leases().await;
     let ids = jobs_of(&deliveries);
-    assert_eq!(counts(&lab, &ids).await, vec![Marks { losses: 1, recoveries: 0 }; batch]);
+    lab.assert_marks(&ids, Marks { losses: 1, recoveries: 0 }).await;
 }
 
 /// An extension does not lose the mark.
@@ -224,7 +231,7 @@ pub async fn the_mark_of_having_begun_survives_an_extension(harness: &dyn Harnes
     lab.extend(&deliveries, 2).await;
     lab.lose_leases().await;
     let ids = jobs_of(&deliveries);
-    assert_eq!(counts(&lab, &ids).await, vec![Marks { losses: 1, recoveries: 1 }; batch]);
+    lab.assert_marks(&ids, Marks { losses: 1, recoveries: 1 }).await;
 }
 
 /// The first loss is forgiven: a worker that is killed from outside loses all its jobs.
@@ -259,12 +266,12 @@ pub async fn a_job_that_never_began_is_never_lost(harness: &dyn Harness, batch: 
     let ids = lab.stored(batch).await;
     for _ in 0..10 {
         lab.reserve_all(batch).await;
-        lab.elapse(2).await;
+        lab.elapse_leases(2).await;
         let strict = Maintain { recovery_limit: 0, ..Maintain::default() };
         let upkeep = lab.broker().maintain(&strict).await.unwrap();
         assert_eq!((upkeep.reclaimed, upkeep.lost), (batch as u64, 0));
     }
-    assert_eq!(counts(&lab, &ids).await, vec![Marks { losses: 10, recoveries: 0 }; batch]);
+    lab.assert_marks(&ids, Marks { losses: 10, recoveries: 0 }).await;
 }
 
 /// It survives as many lost begun leases as the limit says; the next one is its last.
@@ -275,14 +282,14 @@ pub async fn a_job_that_keeps_killing_its_worker_ends_as_lost(harness: &dyn Harn
     for death in 1..=3 {
         let deliveries = lab.reserve_all(batch).await;
         lab.begin(&deliveries).await;
-        lab.elapse(2).await;
+        lab.elapse_leases(2).await;
         let upkeep = lab.broker().maintain(&maintain).await.unwrap();
         let survives = death <= 2;
         let expected = if survives { (batch as u64, 0) } else { (0, batch as u64) };
         assert_eq!((upkeep.reclaimed, upkeep.lost), expected, "after death {death}");
     }
-    assert_eq!(lab.depth().await, Counts::failed(batch));
-    assert_lost(&lab, &ids).await;
+    lab.assert_depth(Counts::failed(batch)).await;
+    lab.assert_lost(&ids).await;
 }
 
 /// None is a limit too.
@@ -290,11 +297,11 @@ pub async fn a_limit_of_zero_recoveries_ends_a_begun_job_at_its_first_loss(harne
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(2).await;
     lab.begin(&deliveries[..1]).await;
-    lab.elapse(2).await;
+    lab.elapse_leases(2).await;
     let maintain = Maintain { recovery_limit: 0, ..Maintain::default() };
     let upkeep = lab.broker().maintain(&maintain).await.unwrap();
     assert_eq!((upkeep.reclaimed, upkeep.lost), (1, 1));
-    assert_lost(&lab, &[deliveries[0].job]).await;
+    lab.assert_lost(&[deliveries[0].job]).await;
     assert_eq!(jobs_of(&lab.reserve_all(1).await), [deliveries[1].job]);
 }
 
@@ -303,12 +310,12 @@ pub async fn a_verdict_of_a_lost_job_is_stale(harness: &dyn Harness, batch: usiz
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
     lab.begin(&deliveries).await;
-    lab.elapse(2).await;
+    lab.elapse_leases(2).await;
     let maintain = Maintain { recovery_limit: 0, ..Maintain::default() };
     lab.broker().maintain(&maintain).await.unwrap();
     assert_eq!(lab.settle(&deliveries, &done()).await, vec![Settled::Stale; batch]);
     assert_eq!(lab.extend(&deliveries, 2).await, vec![Extended::Lost; batch]);
-    assert_lost(&lab, &jobs_of(&deliveries)).await;
+    lab.assert_lost(&jobs_of(&deliveries)).await;
 }
 
 /// Or the job that kills its worker is the first again each time, and nothing else runs.
@@ -324,31 +331,4 @@ pub async fn a_reclaimed_job_that_had_begun_goes_behind_its_neighbours(harness: 
     lab.begin(&suspects[..1]).await;
     lab.lose_leases().await;
     assert_eq!(jobs_of(&lab.reserve_all(3).await), [ids[1], ids[2], ids[0]]);
-}
-
-/// What `JobRecord` says of a job's leases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Marks {
-    losses: u32,
-    recoveries: u32,
-}
-
-async fn counts(lab: &Lab<'_>, ids: &[JobId]) -> Vec<Marks> {
-    let records = lab.records(ids).await;
-    let marks = |record: taskcore::broker::JobRecord| {
-        assert_eq!(record.failures, 0, "a lost lease is not a failure");
-        Marks { losses: record.losses, recoveries: record.recoveries }
-    };
-    records.into_iter().map(marks).collect()
-}
-
-async fn assert_lost(lab: &Lab<'_>, ids: &[JobId]) {
-    for (id, lookup) in ids.iter().zip(lab.outcomes(ids).await) {
-        let Lookup::Final(outcome) = lookup else { panic!("{lookup:?} is not final") };
-        assert_eq!(outcome.state, JobState::Failed);
-        let failure = outcome.failure.expect("a lost job has a failure");
-        assert_eq!((failure.kind, failure.job), (FailureKind::Lost, *id));
-        assert_eq!(failure.task, "suite::plain");
-        assert!(!failure.message.is_empty());
-    }
 }

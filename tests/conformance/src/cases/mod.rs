@@ -5,6 +5,7 @@
 //! call.
 
 pub mod cancelled;
+pub mod claim;
 pub mod connection;
 pub mod contention;
 pub mod continued;
@@ -21,6 +22,8 @@ pub mod inspect;
 pub mod lease;
 pub mod limits;
 pub mod operate;
+pub mod outbox;
+pub mod outbox_entered;
 pub mod reports;
 pub mod reserve;
 pub mod results;
@@ -29,6 +32,7 @@ pub mod schedules;
 pub mod settle;
 pub mod streams;
 pub mod sums;
+pub mod transport;
 pub mod unique;
 pub mod unique_conflict;
 pub mod upkeep;

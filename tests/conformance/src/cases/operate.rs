@@ -120,7 +120,7 @@ pub async fn replay_replays_each_job_once(harness: &dyn Harness, batch: usize) {
     lab.apply(&deliveries, &failed()).await;
     let twice = [jobs_of(&deliveries), jobs_of(&deliveries)].concat();
     let filter = JobFilter { ids: Some(twice), ..JobFilter::default() };
-    assert_eq!(lab.operate().replay(&filter).await.unwrap(), jobs_of(&deliveries));
+    assert_eq!(lab.replay_in_order(&filter).await, lab.in_order(jobs_of(&deliveries)));
     assert!(lab.operate().replay(&filter).await.unwrap().is_empty());
     lab.reserve_all(batch).await;
 }
@@ -130,15 +130,15 @@ pub async fn replay_takes_lost_jobs_too(harness: &dyn Harness, batch: usize) {
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
     lab.begin(&deliveries).await;
-    lab.elapse(2).await;
+    lab.elapse_leases(2).await;
     let strict = Maintain { recovery_limit: 0, ..Maintain::default() };
     lab.broker().maintain(&strict).await.unwrap();
-    let replayed = lab.operate().replay(&JobFilter::default()).await.unwrap();
-    assert_eq!(replayed, jobs_of(&deliveries));
+    let replayed = lab.replay_in_order(&JobFilter::default()).await;
+    assert_eq!(replayed, lab.in_order(jobs_of(&deliveries)));
     let again = lab.reserve_all(batch).await;
     lab.begin(&again).await;
     let generous = Maintain { recovery_limit: 1, ..Maintain::default() };
-    lab.elapse(2).await;
+    lab.elapse_leases(2).await;
     let upkeep = lab.broker().maintain(&generous).await.unwrap();
     assert_eq!((upkeep.reclaimed, upkeep.lost), (batch as u64, 0));
 }

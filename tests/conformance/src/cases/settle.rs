@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use taskcore::broker::{
-    Extended, JobState, Keep, Lookup, Outcome, Receipt, Settled, Settlement, Verdict,
-};
+use jiff::Timestamp;
+use taskcore::broker::{Extended, JobState, Keep, Receipt, Settled, Settlement, Verdict};
 use taskcore::{Failure, FailureKind, JobId};
 
 use crate::harness::Harness;
@@ -15,7 +14,7 @@ pub async fn a_job_that_is_done_never_runs_again(harness: &dyn Harness, batch: u
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
     lab.apply(&deliveries, &done()).await;
-    assert_eq!(lab.depth().await, Counts::default());
+    lab.assert_depth(Counts::default()).await;
     lab.assert_all(&jobs_of(&deliveries), JobState::Done).await;
     lab.lose_leases().await;
     assert!(lab.reserve(batch).await.is_empty());
@@ -27,7 +26,7 @@ pub async fn a_retry_is_scheduled_and_counts_an_attempt(harness: &dyn Harness, b
     let deliveries = lab.leased(batch).await;
     let ids = jobs_of(&deliveries);
     lab.apply(&deliveries, &retry(lab.ticks(3))).await;
-    assert_eq!(lab.depth().await, Counts::scheduled(batch));
+    lab.assert_depth(Counts::scheduled(batch)).await;
     lab.elapse(2).await;
     lab.maintain().await;
     assert!(lab.reserve(batch).await.is_empty());
@@ -35,7 +34,7 @@ pub async fn a_retry_is_scheduled_and_counts_an_attempt(harness: &dyn Harness, b
     let again = lab.reserve_all(batch).await;
     assert_eq!(sorted(jobs_of(&again)), sorted(ids.clone()));
     assert!(again.iter().all(|delivery| delivery.attempt.get() == 2));
-    for record in lab.records(&ids).await {
+    for record in lab.kept_records(&ids).await {
         assert_eq!((record.failures, record.losses, record.recoveries), (1, 0, 0));
         assert_eq!(record.failure, Some(failure_of(&retry(lab.ticks(3)))));
     }
@@ -60,7 +59,7 @@ pub async fn a_verdict_of_nothing_to_do_ends_the_job_as_cancelled(
     let lab = Lab::open(harness).await;
     let deliveries = lab.leased(batch).await;
     lab.apply(&deliveries, &Verdict::Cancelled).await;
-    assert_eq!(lab.depth().await, Counts::default());
+    lab.assert_depth(Counts::default()).await;
     lab.assert_all(&jobs_of(&deliveries), JobState::Cancelled).await;
     lab.lose_leases().await;
     assert!(lab.reserve(batch).await.is_empty());
@@ -72,14 +71,15 @@ pub async fn a_failed_job_is_kept_with_its_failure(harness: &dyn Harness, batch:
     let deliveries = lab.leased(batch).await;
     let ids = jobs_of(&deliveries);
     lab.apply(&deliveries, &failed()).await;
-    assert_eq!(lab.depth().await, Counts::failed(batch));
+    lab.assert_depth(Counts::failed(batch)).await;
     assert!(lab.reserve(batch).await.is_empty());
-    for (id, outcome) in ids.iter().zip(final_outcomes(&lab, &ids).await) {
+    for (id, outcome) in ids.iter().zip(lab.kept_outcomes(&ids).await) {
         assert_eq!((outcome.job, outcome.state), (*id, JobState::Failed));
         assert_eq!(outcome.failure, Some(failure_of(&failed())));
     }
-    for (record, delivery) in lab.records(&ids).await.iter().zip(&deliveries) {
+    for (record, delivery) in lab.failed_records(&ids).await.iter().zip(&deliveries) {
         assert_eq!(record.failures, 1);
+        assert_eq!(record.failure, Some(failure_of(&failed())));
         assert_eq!(record.envelope, delivery.envelope, "a failed job can be replayed");
     }
 }
@@ -90,12 +90,12 @@ pub async fn a_released_job_is_ready_again_and_counts_nothing(harness: &dyn Harn
     let deliveries = lab.leased(batch).await;
     let ids = jobs_of(&deliveries);
     lab.apply(&deliveries, &Verdict::Release).await;
-    assert_eq!(lab.depth().await, Counts::ready(batch));
-    for record in lab.records(&ids).await {
+    lab.assert_depth(Counts::ready(batch)).await;
+    for record in lab.kept_records(&ids).await {
         assert_eq!((record.failures, record.losses, record.recoveries), (0, 0, 0));
     }
     let again = lab.reserve_all(batch).await;
-    assert_eq!(jobs_of(&again), ids);
+    lab.assert_again(&again, &ids);
     assert!(again.iter().all(|delivery| delivery.attempt.get() == 1 && !delivery.suspect));
 }
 
@@ -116,7 +116,7 @@ pub async fn a_snoozed_job_is_scheduled_and_counts_nothing(harness: &dyn Harness
     let deliveries = lab.leased(batch).await;
     let ids = jobs_of(&deliveries);
     lab.apply(&deliveries, &snooze(lab.ticks(3))).await;
-    assert_eq!(lab.depth().await, Counts::scheduled(batch));
+    lab.assert_depth(Counts::scheduled(batch)).await;
     lab.assert_all(&ids, JobState::Scheduled).await;
     lab.elapse(2).await;
     lab.maintain().await;
@@ -125,7 +125,7 @@ pub async fn a_snoozed_job_is_scheduled_and_counts_nothing(harness: &dyn Harness
     let again = lab.reserve_all(batch).await;
     assert_eq!(sorted(jobs_of(&again)), sorted(ids.clone()));
     assert!(again.iter().all(|delivery| delivery.attempt.get() == 1 && !delivery.suspect));
-    for record in lab.records(&ids).await {
+    for record in lab.kept_records(&ids).await {
         assert_eq!((record.failures, record.losses, record.recoveries), (0, 0, 0));
         assert_eq!(record.failure, None);
     }
@@ -137,13 +137,18 @@ pub async fn a_snoozed_job_is_due_that_span_from_now(harness: &dyn Harness, batc
     let deliveries = lab.leased(batch).await;
     lab.elapse(1).await;
     lab.apply(&deliveries, &snooze(lab.ticks(2))).await;
-    for record in lab.records(&jobs_of(&deliveries)).await {
-        let due_in = Duration::try_from(record.due_at.duration_since(record.created_at)).unwrap();
+    let is_due_in = |created_at: Timestamp, due_at: Timestamp| {
+        let due_in = Duration::try_from(due_at.duration_since(created_at)).unwrap();
         assert!((lab.ticks(3)..lab.ticks(4)).contains(&due_in), "{due_in:?}");
+    };
+    for record in lab.kept_records(&jobs_of(&deliveries)).await {
+        is_due_in(record.created_at, record.due_at);
     }
     lab.elapse(2).await;
-    let records = lab.records(&jobs_of(&deliveries)).await;
-    for (delivery, record) in lab.reserve_all(batch).await.iter().zip(records) {
+    let records = lab.kept_records(&jobs_of(&deliveries)).await;
+    let again = lab.reserve_all(batch).await;
+    again.iter().for_each(|delivery| is_due_in(delivery.enqueued_at, delivery.due_at));
+    for (delivery, record) in again.iter().zip(records) {
         assert_eq!((delivery.job, delivery.due_at), (record.id, record.due_at));
     }
 }
@@ -171,9 +176,9 @@ pub async fn a_snooze_leaves_what_was_counted_before(harness: &dyn Harness, batc
         lab.begin(&deliveries).await;
         lab.lose_leases().await;
     }
-    let before = lab.records(&ids).await;
+    let before = lab.kept_records(&ids).await;
     lab.apply(&lab.reserve_all(batch).await, &snooze(Duration::ZERO)).await;
-    for (record, before) in lab.records(&ids).await.iter().zip(before) {
+    for (record, before) in lab.kept_records(&ids).await.iter().zip(before) {
         assert_eq!((record.failures, record.losses, record.recoveries), (1, 2, 2));
         assert_eq!(record.recoveries, before.recoveries);
         assert_eq!(record.failure, before.failure);
@@ -192,12 +197,14 @@ pub async fn a_repeated_verdict_is_stale_and_has_no_second_effect(
     for verdict in all_verdicts() {
         let deliveries = lab.leased(batch).await;
         lab.apply(&deliveries, &verdict).await;
-        let (depth, states) = (lab.depth().await, lab.states(&jobs_of(&deliveries)).await);
+        let expected = Counts::after(&verdict, batch);
+        lab.assert_depth_with(&verdict, expected).await;
+        let before = lab.kept_states(&jobs_of(&deliveries)).await;
         for other in all_verdicts() {
             assert_eq!(lab.settle(&deliveries, &other).await, vec![Settled::Stale; batch]);
         }
-        assert_eq!(lab.depth().await, depth, "{verdict:?}");
-        assert_eq!(lab.states(&jobs_of(&deliveries)).await, states, "{verdict:?}");
+        lab.assert_depth_with(&verdict, expected).await;
+        assert_eq!(lab.kept_states(&jobs_of(&deliveries)).await, before, "{verdict:?}");
         lab.purge_all().await;
     }
 }
@@ -210,9 +217,9 @@ pub async fn a_verdict_with_an_expired_lease_is_stale_and_changes_nothing(
     let lab = Lab::open(harness).await;
     for verdict in all_verdicts() {
         let deliveries = lab.leased(batch).await;
-        lab.elapse(2).await;
+        lab.elapse_leases(2).await;
         assert_eq!(lab.settle(&deliveries, &verdict).await, vec![Settled::Stale; batch]);
-        assert_eq!(lab.depth().await, Counts::running(batch), "{verdict:?}");
+        lab.assert_depth_with(&verdict, Counts::running(batch)).await;
         assert_eq!(lab.maintain().await.reclaimed, batch as u64);
         lab.purge_all().await;
     }
@@ -229,7 +236,7 @@ pub async fn a_verdict_of_an_earlier_lease_is_stale_and_changes_nothing(
         lab.lose_leases().await;
         let current = lab.reserve_all(batch).await;
         assert_eq!(lab.settle(&stalled, &verdict).await, vec![Settled::Stale; batch]);
-        assert_eq!(lab.depth().await, Counts::running(batch), "{verdict:?}");
+        lab.assert_depth_with(&verdict, Counts::running(batch)).await;
         lab.apply(&current, &done()).await;
         lab.assert_all(&jobs_of(&stalled), JobState::Done).await;
     }
@@ -245,7 +252,7 @@ pub async fn a_verdict_of_a_reclaimed_job_is_stale_and_changes_nothing(
         let stalled = lab.leased(batch).await;
         lab.lose_leases().await;
         assert_eq!(lab.settle(&stalled, &verdict).await, vec![Settled::Stale; batch]);
-        assert_eq!(lab.depth().await, Counts::ready(batch), "{verdict:?}");
+        lab.assert_depth_with(&verdict, Counts::ready(batch)).await;
         lab.purge_all().await;
     }
 }
@@ -260,7 +267,7 @@ pub async fn a_verdict_of_a_cancelled_job_is_stale_and_changes_nothing(
         let deliveries = lab.leased(batch).await;
         lab.cancel(&jobs_of(&deliveries)).await;
         assert_eq!(lab.settle(&deliveries, &verdict).await, vec![Settled::Stale; batch]);
-        assert_eq!(lab.depth().await, Counts::default(), "{verdict:?}");
+        lab.assert_depth(Counts::default()).await;
         lab.assert_all(&jobs_of(&deliveries), JobState::Cancelled).await;
     }
 }
@@ -298,6 +305,12 @@ pub async fn a_batch_may_hold_verdicts_of_every_kind(harness: &dyn Harness) {
         .collect();
     let answers = lab.broker().settle(&batch).await.unwrap();
     assert_eq!(answers, vec![Settled::Applied; verdicts.len()]);
+    if lab.is_transport() {
+        lab.assert_depth(Counts { ready: 1, scheduled: 2, ..Counts::failed(1) }).await;
+        assert_eq!(lab.listed(&failed_jobs()).await, [deliveries[2].job]);
+        assert_eq!(jobs_of(&lab.reserve_all(1).await), [deliveries[3].job]);
+        return;
+    }
     let (done, scheduled) = (Some(JobState::Done), Some(JobState::Scheduled));
     let (failed, ready) = (Some(JobState::Failed), Some(JobState::Ready));
     let states = lab.states(&jobs_of(&deliveries)).await;
@@ -314,7 +327,7 @@ pub async fn a_receipt_named_twice_in_one_batch_counts_once(harness: &dyn Harnes
     let (applied, stale) = (Settled::Applied, Settled::Stale);
     let answers = lab.broker().settle(&batch).await.unwrap();
     assert_eq!(answers, [applied, stale, applied, stale]);
-    assert_eq!(lab.depth().await, Counts::default());
+    lab.assert_depth(Counts::default()).await;
 }
 
 /// A receipt proves one lease of one job.
@@ -326,7 +339,7 @@ pub async fn a_receipt_does_not_settle_another_job(harness: &dyn Harness) {
     swapped[1].job = deliveries[0].job;
     let answers = lab.broker().settle(&swapped).await.unwrap();
     assert_eq!(answers, [Settled::Stale, Settled::Stale]);
-    assert_eq!(lab.depth().await, Counts::running(2));
+    lab.assert_depth(Counts::running(2)).await;
 }
 
 /// Bytes that prove nothing: no panic, no error, no effect.
@@ -347,7 +360,7 @@ pub async fn a_receipt_that_no_broker_made_is_stale(harness: &dyn Harness) {
         let settlement = Settlement { job: delivery.job, receipt, verdict: done() };
         assert_eq!(lab.broker().settle(&[settlement]).await.unwrap(), [Settled::Stale]);
     }
-    assert_eq!(lab.depth().await, Counts::running(1));
+    lab.assert_depth(Counts::running(1)).await;
     lab.apply(&[delivery], &done()).await;
 }
 
@@ -374,8 +387,11 @@ pub async fn a_failure_comes_back_as_it_was_given(harness: &dyn Harness, batch: 
     };
     let deliveries = lab.leased(batch).await;
     lab.apply(&deliveries, &Verdict::Failed { failure: given.clone() }).await;
-    for outcome in final_outcomes(&lab, &jobs_of(&deliveries)).await {
+    for outcome in lab.kept_outcomes(&jobs_of(&deliveries)).await {
         assert_eq!(outcome.failure.as_ref(), Some(&given));
+    }
+    for record in lab.failed_records(&jobs_of(&deliveries)).await {
+        assert_eq!(record.failure.as_ref(), Some(&given));
     }
 }
 
@@ -390,7 +406,7 @@ pub async fn a_job_that_failed_before_and_is_done_has_a_result_and_no_failure(
     let again = lab.reserve_all(batch).await;
     let keep = Keep::For(lab.ticks(1));
     lab.apply(&again, &Verdict::Done { result: Some(b"1".to_vec().into()), keep }).await;
-    for outcome in final_outcomes(&lab, &jobs_of(&deliveries)).await {
+    for outcome in lab.kept_outcomes(&jobs_of(&deliveries)).await {
         assert_eq!(outcome.state, JobState::Done);
         assert_eq!(outcome.result, Some(b"1".to_vec().into()));
         assert_eq!(outcome.failure, None);
@@ -402,12 +418,4 @@ fn failure_of(verdict: &Verdict) -> Failure {
         Verdict::Retry { failure, .. } | Verdict::Failed { failure } => failure.clone(),
         other => panic!("{other:?} has no failure"),
     }
-}
-
-async fn final_outcomes(lab: &Lab<'_>, ids: &[JobId]) -> Vec<Outcome> {
-    let outcome = |lookup| match lookup {
-        Lookup::Final(outcome) => *outcome,
-        other => panic!("{other:?} is not final"),
-    };
-    lab.outcomes(ids).await.into_iter().map(outcome).collect()
 }

@@ -19,9 +19,14 @@ pub async fn a_second_upkeep_finds_nothing_to_do(harness: &dyn Harness, batch: u
     store_one_of_each_kind_of_work(&lab, batch).await;
     let all = batch as u64;
     let expected = Upkeep { promoted: all, reclaimed: all, lost: 0, expired: all, pruned: all };
-    assert_eq!(lab.maintain().await, expected);
-    assert_eq!(lab.maintain().await, Upkeep::default());
-    assert_eq!(lab.depth().await, Counts::ready(2 * batch));
+    lab.assert_upkeep(lab.maintain().await, expected);
+    lab.assert_upkeep(lab.maintain().await, Upkeep::default());
+    if lab.is_transport() {
+        // What has expired counts as ready until its turn comes.
+        lab.reserve_all(2 * batch).await;
+    } else {
+        lab.assert_depth(Counts::ready(2 * batch)).await;
+    }
 }
 
 /// The budget bounds each kind of work, and every call gets on with it.
@@ -43,7 +48,7 @@ pub async fn upkeep_keeps_to_its_budget_and_gets_through(harness: &dyn Harness) 
         total.pruned += done.pruned;
     }
     let expected = Upkeep { promoted: 5, reclaimed: 5, lost: 0, expired: 5, pruned: 5 };
-    assert_eq!(total, expected);
+    lab.assert_upkeep(total, expected);
 }
 
 /// A page of rows that need nothing must not hide the one that does.
@@ -61,7 +66,7 @@ pub async fn jobs_that_need_nothing_do_not_hold_up_upkeep(harness: &dyn Harness)
     lab.elapse(2).await;
     let maintain = Maintain { budget: count(1), ..Maintain::default() };
     let upkeep = lab.broker().maintain(&maintain).await.unwrap();
-    assert_eq!(upkeep, Upkeep { reclaimed: 1, ..Upkeep::default() });
+    lab.assert_upkeep(upkeep, Upkeep { reclaimed: 1, ..Upkeep::default() });
     assert_eq!(jobs_of(&lab.reserve_all(1).await), jobs_of(&ended));
 }
 

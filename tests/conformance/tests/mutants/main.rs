@@ -3,6 +3,7 @@
 
 mod defect;
 mod mutant;
+mod reference;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -13,11 +14,14 @@ use taskconformance::{Harness, MANY, ONE, cases, run};
 /// One test for each line: the defect, the case that must catch it, and, if the case carries
 /// data, the batch size.
 macro_rules! caught {
-    ($($test:ident: $defect:ident by $module:ident::$case:ident $([$batch:ident])?;)*) => {
+    (
+        on $harness:path;
+        $($test:ident: $defect:ident by $module:ident::$case:ident $([$batch:ident])?;)*
+    ) => {
         $(
             #[test]
             fn $test() {
-                assert_caught(Defect::$defect, &async |harness| {
+                assert_caught($harness, Defect::$defect, &async |harness| {
                     cases::$module::$case(harness $(, $batch)?).await;
                 });
             }
@@ -25,7 +29,11 @@ macro_rules! caught {
     };
 }
 
+// After the macro, which it uses.
+mod transport;
+
 caught! {
+    on MutantHarness::of_store;
     delivering_twice_is_caught:
         DeliversTwice by reserve::a_job_goes_to_one_caller_until_its_lease_ends [ONE];
     forgetting_a_release_is_caught:
@@ -357,12 +365,32 @@ caught! {
     ignoring_the_end_of_the_lease_of_a_report_is_caught:
         IgnoresLeaseEnd by
             reports::a_report_with_an_expired_lease_is_stale_and_changes_nothing [ONE];
+    entering_nothing_that_is_ready_is_caught:
+        EntersNothingReady by
+            outbox_entered::what_is_ready_when_the_outbox_is_opened_is_entered [ONE];
+    ignoring_that_an_entry_is_held_is_caught:
+        IgnoresHolds by outbox::an_entry_is_nobody_elses_as_long_as_it_is_held [ONE];
+    forgetting_what_was_taken_is_caught:
+        ForgetsTaken by outbox::what_was_not_sent_comes_again_when_the_hold_ends [ONE];
+    forgetting_what_is_ready_again_is_caught:
+        SendsByJob by outbox::what_became_ready_again_since_stays_entered [ONE];
+    sending_backwards_is_caught:
+        SendsBackwards by
+            outbox::what_is_stored_together_comes_in_the_order_of_handing_out [MANY];
+    claiming_from_a_paused_queue_is_caught:
+        ClaimsPaused by claim::a_job_of_a_paused_queue_is_not_claimed_until_it_goes_on [ONE];
+    answering_a_claim_twice_is_caught:
+        ClaimsTwice by claim::an_id_that_is_named_twice_is_leased_once;
 }
 
 /// Runs a case against the sound broker, which must pass, and against the broken one.
-fn assert_caught(defect: Defect, case: &impl AsyncFn(&dyn Harness)) {
-    run(case(&MutantHarness::new(Defect::None)));
-    let broken = AssertUnwindSafe(|| run(case(&MutantHarness::new(defect))));
+fn assert_caught(
+    harness: fn(Defect) -> MutantHarness,
+    defect: Defect,
+    case: &impl AsyncFn(&dyn Harness),
+) {
+    run(case(&harness(Defect::None)));
+    let broken = AssertUnwindSafe(|| run(case(&harness(defect))));
     let Err(panic) = catch_unwind(broken) else { panic!("{defect:?} passes the case") };
     let message = taskcore::panic_message(panic.as_ref());
     assert!(!message.contains("hangs"), "{defect:?} is caught by the clock only: {message}");

@@ -1,8 +1,10 @@
-//! [`Mutant`]: the memory broker with one defect.
+//! [`Mutant`]: a sound broker with one defect.
 
 mod continued;
+mod harness;
 mod history;
 mod inputs;
+mod outbox;
 mod reports;
 mod schedules;
 mod unique;
@@ -11,59 +13,20 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use taskbroker_memory::MemoryBroker;
-use taskconformance::{Harness, async_trait};
+use taskconformance::async_trait;
 use taskcore::broker::{
     Broker, BrokerError, CancelOutcome, CancelScope, Cancelled, Capabilities, Connection, Cursor,
     Delivery, Depth, Due, Enqueued, Extended, Finding, Finished, Input, JobFilter, JobRecord,
     JobState, Keep, Lookup, Maintain, NewJob, Operate, QueueStatus, Receipt, Reserve, ResultStore,
     Settled, Settlement, Upkeep, Verdict,
 };
-use taskcore::{Clock, Failure, JobId, Priority, QueueName};
+use taskcore::{Failure, JobId, Priority, QueueName};
 use tokio_util::sync::CancellationToken;
 
 use crate::defect::Defect;
+pub(crate) use harness::MutantHarness;
 
-/// A store of mutants.
-pub(crate) struct MutantHarness {
-    clock: Clock,
-    store: MemoryBroker,
-    defect: Defect,
-    notes: Arc<Mutex<Notes>>,
-}
-
-impl MutantHarness {
-    pub(crate) fn new(defect: Defect) -> Self {
-        let clock = Clock::system();
-        let store = MemoryBroker::with_clock(clock.clone()).keeping_events(100);
-        Self { clock, store, defect, notes: Arc::default() }
-    }
-}
-
-#[async_trait]
-impl Harness for MutantHarness {
-    async fn connect(&self) -> Connection {
-        Connection::of(Arc::new(Mutant {
-            inner: self.store.connection(),
-            defect: self.defect,
-            notes: self.notes.clone(),
-        }))
-    }
-
-    fn tick(&self) -> Duration {
-        Duration::from_secs(60)
-    }
-
-    async fn elapse(&self, span: Duration) {
-        self.clock.advance(span);
-    }
-
-    fn events_kept(&self) -> u64 {
-        100
-    }
-}
-
-/// The memory broker with one defect. Each method is the sound one but for the defects that
+/// A sound broker with one defect. Each method is the sound one but for the defects that
 /// are about it.
 #[derive(Debug)]
 struct Mutant {
@@ -116,6 +79,11 @@ impl Mutant {
         match self.defect {
             Defect::IgnoresPriority => job.priority = Priority::default(),
             Defect::DeliversEarly => job.due = Due::Now,
+            Defect::DeliversLate => {
+                if let Due::After(span) = &mut job.due {
+                    *span += Duration::from_secs(1);
+                }
+            }
             Defect::NeverExpires => job.expires_in = None,
             Defect::CutsTexts => job.task = job.task.chars().take(64).collect::<String>().into(),
             Defect::ReadsEnvelopes => {
@@ -203,6 +171,10 @@ impl Mutant {
             (Defect::CountsSnoozes, Verdict::Snooze { after }) => {
                 let failure = Failure::lost(settlement.job, String::new(), 1, 0);
                 settlement.verdict = Verdict::Retry { after: *after, failure };
+            }
+            (Defect::CutsFailures, Verdict::Failed { failure }) => failure.causes.clear(),
+            (Defect::DropsFailed, Verdict::Failed { .. }) => {
+                settlement.verdict = Verdict::Cancelled;
             }
             (Defect::IgnoresSnoozes, Verdict::Snooze { .. }) => {
                 settlement.verdict = Verdict::Release;
@@ -478,6 +450,9 @@ impl ResultStore for Mutant {
 #[async_trait]
 impl Operate for Mutant {
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRecord>, BrokerError> {
+        if self.has(Defect::ListsTheUnknownAsNone) && filter.states != [JobState::Failed] {
+            return Ok(Vec::new());
+        }
         let mut records = self.operate().jobs(filter).await?;
         if self.has(Defect::ListsOldestFirst) {
             records.reverse();
@@ -490,6 +465,9 @@ impl Operate for Mutant {
         ids: &[JobId],
         scope: CancelScope,
     ) -> Result<Vec<CancelOutcome>, BrokerError> {
+        if self.has(Defect::CancelsTooLate) {
+            return Ok(vec![CancelOutcome::TooLate; ids.len()]);
+        }
         if self.has(Defect::CancelsOnlyWaiting) {
             let states = self.results().outcomes(ids).await?;
             if states.iter().all(|state| matches!(state, Lookup::Pending(JobState::Running))) {
@@ -508,6 +486,8 @@ impl Operate for Mutant {
         let failed_by_input = self.failed_by_input().await?;
         let mut ids = if self.has(Defect::ReplaysByInput) {
             self.operate().replay(&self.name_inputs(filter)).await?
+        } else if self.has(Defect::ReplaysAll) {
+            self.operate().replay(&JobFilter::default()).await?
         } else {
             self.operate().replay(filter).await?
         };

@@ -192,6 +192,7 @@ fn indexes(table: &str) -> &'static str {
         "schedule" => "PRIMARY, by_next",
         "task" => "PRIMARY, by_name",
         "event" => "PRIMARY, by_last",
+        "outbox" => "PRIMARY, by_job",
         _ => "PRIMARY",
     }
 }

@@ -26,4 +26,5 @@ INSERT INTO hereafter_event (last, count, at, events)
 INSERT INTO hereafter_attempt SELECT n, 1, 1, 'w', n, n, 'failed', NULL FROM generate_series(1, 20000) AS n;
 INSERT INTO hereafter_report (seq) SELECT n FROM generate_series(1, 20000) AS n;
 INSERT INTO hereafter_log SELECT n, 1, n, 1, '' FROM generate_series(1, 20000) AS n;
-INSERT INTO hereafter_chunk SELECT n, 0, 1, '' FROM generate_series(1, 20000) AS n
+INSERT INTO hereafter_chunk SELECT n, 0, 1, '' FROM generate_series(1, 20000) AS n;
+INSERT INTO hereafter_outbox (seq) SELECT n FROM generate_series(1, 20000) AS n

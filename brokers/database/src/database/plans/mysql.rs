@@ -98,7 +98,8 @@ const FILL: &str = "
         SELECT seq, seq + 1000, 0, 0 FROM seq_3001_to_4000;
     INSERT INTO hereafter_blocked (seq, queue, due_at, open, broken)
         SELECT seq, 'q', 0, 1, 0 FROM seq_4001_to_5000;
-    INSERT INTO hereafter_event (count, at, events) SELECT 1, 0, repeat('e', 17) FROM seq_1_to_1000";
+    INSERT INTO hereafter_event (count, at, events) SELECT 1, 0, repeat('e', 17) FROM seq_1_to_1000;
+    INSERT INTO hereafter_outbox (seq) SELECT seq FROM seq_1_to_1000";
 
 /// What a statement may walk over whole, or sort, and why.
 const ALLOWED: &[(&str, &str)] = &[
@@ -129,6 +130,15 @@ const ALLOWED: &[(&str, &str)] = &[
     ("MAX_SEQ", "index of job"),
     ("numbering::DROP_BATCHES", "index of batch"),
     ("numbering::NEW_SUMS", "index of sum"),
+    // The first that nobody holds; as many as are being sent come before it.
+    ("outbox::LOOK_UNSENT", "index of o"),
+    ("outbox::LOOK_UNSENT", "index of scheduled"),
+    ("outbox::UNSENT", "index of t"),
+    // All of them are held.
+    ("outbox::FREE_AT", "ALL of o"),
+    // Whether there is a row.
+    ("outbox::READY_THESE", "ALL of unique"),
+    ("outbox::READY_THESE", "index of unique"),
     // Never run on a server.
     ("LAST_PROMOTED", "index of scheduled"),
     ("PROMOTED", "ALL of scheduled"),
@@ -159,6 +169,10 @@ const ALLOWED: &[(&str, &str)] = &[
 async fn no_statement_walks_over_jobs_whatever_is_in_the_tables() {
     let mut lab = Lab::new().await;
     let (mut wrong, mut used) = (BTreeSet::new(), BTreeSet::new());
+    let table = |place: usize| {
+        let (name, walk) = ALLOWED[place];
+        (name, walk.split(" of ").nth(1))
+    };
     for is_filled in [false, true] {
         if is_filled {
             lab.fill().await;
@@ -167,7 +181,8 @@ async fn no_statement_walks_over_jobs_whatever_is_in_the_tables() {
             let Some(text) = named.text(&lab.sql.dialect) else { continue };
             for walk in lab.walks(&named.name, &text).await {
                 let allowed = ALLOWED.iter().position(|allowed| *allowed == (&*named.name, &*walk));
-                used.extend(allowed);
+                // Whether it reads the table or an index of it depends on when it has last counted.
+                used.extend(allowed.map(table));
                 if allowed.is_none() {
                     wrong.insert(format!("(\"{}\", \"{walk}\"),", named.name));
                 }
@@ -175,7 +190,7 @@ async fn no_statement_walks_over_jobs_whatever_is_in_the_tables() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
-    let unused = (0..ALLOWED.len()).find(|place| !used.contains(place));
+    let unused = (0..ALLOWED.len()).find(|place| !used.contains(&table(*place)));
     assert!(unused.is_none(), "it does not: {:?}", unused.map(|place| ALLOWED[place]));
 }
 

@@ -94,6 +94,17 @@ const ALLOWED: &[(&str, &str)] = &[
     ("numbering::NUMBER_FINISHED", "Index Scan of finished_new"),
     ("numbering::NUMBER_CANCELLED", "Index Scan of cancelled_new"),
     ("numbering::NUMBER_EVENTS", "Index Scan of event_new"),
+    // The first that nobody holds; as many as are being sent come before it.
+    ("outbox::LOOK_UNSENT", "Index Scan of outbox_pkey"),
+    ("outbox::UNSENT", "Index Scan of outbox_pkey"),
+    // All of them are held.
+    ("outbox::FREE_AT", "Seq Scan of outbox"),
+    // Whether there is a row.
+    ("outbox::READY_THESE", "Index Only Scan of unique_pkey"),
+    ("outbox::CLAIM_THESE", "Index Only Scan of unique_pkey"),
+    // What becomes ready together.
+    ("ENQUEUE_READY_SORTED", "Sort"),
+    ("ENQUEUE_READY_UNBLOCKED", "Sort"),
     // As many rows as all workers run at once.
     ("LEASES_ENDED", "Seq Scan of running"),
     ("COUNT_ENDED", "Seq Scan of running"),
@@ -127,7 +138,7 @@ const ALLOWED: &[(&str, &str)] = &[
 /// Rows of every table, as many as a planner that knows of them would not read one by one.
 const FILL: &str = include_str!("fill.sql");
 
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "job",
     "ready",
     "scheduled",
@@ -150,6 +161,7 @@ const TABLES: [&str; 22] = [
     "report",
     "log",
     "chunk",
+    "outbox",
 ];
 
 fn text<'a>(node: &'a Value, key: &str) -> &'a str {

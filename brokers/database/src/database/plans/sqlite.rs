@@ -31,6 +31,17 @@ const ALLOWED: &[(&str, &str)] = &[
     ("reports::HAS_TRACES", "SCAN hereafter_report"),
     // As many rows as were just promoted, by OFFSET in the order of the key.
     ("LAST_PROMOTED", "SCAN hereafter_scheduled"),
+    // Whether there is an entry, and when the first job is due; both end with the first row. Those that
+    // are held come before: as many as are being sent.
+    ("outbox::LOOK_UNSENT", "SCAN o"),
+    ("outbox::LOOK_UNSENT", "SCAN hereafter_scheduled"),
+    ("outbox::UNSENT", "SCAN t"),
+    ("outbox::READY_THESE", "SCAN hereafter_unique"),
+    // What becomes ready together.
+    ("ENQUEUE_READY_SORTED", "USE TEMP B-TREE FOR ORDER BY"),
+    ("ENQUEUE_READY_UNBLOCKED", "USE TEMP B-TREE FOR ORDER BY"),
+    ("MAKE_READY", "USE TEMP B-TREE FOR ORDER BY"),
+    ("PROMOTE", "USE TEMP B-TREE FOR ORDER BY"),
     // As many rows as all workers run at once.
     ("LEASES_ENDED", "SCAN r"),
     ("COUNT_RUNNING", "SCAN r"),
@@ -73,6 +84,8 @@ fn walks(plan: &[String]) -> impl Iterator<Item = &String> {
                 "SCAN unwanted",
                 "SCAN needed",
                 "SCAN completed",
+                "SCAN due",
+                "SCAN taken",
             ]
             .contains(&step.as_str());
         (step.starts_with("SCAN") && !is_input) || step.starts_with("USE TEMP B-TREE FOR ORDER")

@@ -30,6 +30,9 @@ pub(crate) use sqlite::*;
 pub(crate) const COMMIT: Statement = Statement::new("COMMIT");
 pub(crate) const ROLLBACK: Statement = Statement::new("ROLLBACK");
 
+#[cfg(feature = "mysql")]
+pub(in crate::database) const START: Statement = Statement::new("START TRANSACTION");
+
 /// How a transaction begins on a server: in one way there and back, it learns the time and takes
 /// its place. Those that touch only rows of their own take no lock. All others take that of the store,
 /// most of them shared; one that needs to be alone has it alone. Who waits for it is served in the

@@ -1,0 +1,85 @@
+//! `doctor`: what would hurt, or hurts already.
+
+use std::time::Duration;
+
+use taskcore::broker::{BrokerError, Finding, FindingLevel};
+use taskcore::error_chain;
+
+use crate::error::AmqpError;
+use crate::message::Outbound;
+use crate::session::Session;
+use crate::store::Shared;
+
+impl Shared {
+    pub(crate) async fn check(&self) -> Result<Vec<Finding>, BrokerError> {
+        let session = self.link.session().await?;
+        let (level, detail) = match self.send_nothing(&session).await {
+            Ok(()) => (FindingLevel::Ok, "none: jobs are taken"),
+            Err(AmqpError::Blocked) => (
+                FindingLevel::Error,
+                "no jobs are taken, because memory or disk run low: see `rabbitmqctl status`, and \
+                 free some",
+            ),
+            Err(error) => return Err(error.into()),
+        };
+        let alarms = found(level, "alarms", detail);
+        if session.is_blocked() {
+            // It answers no question on this connection as long as the alarm lasts.
+            return Ok(vec![alarms, self.check_timeout()]);
+        }
+        Ok(vec![alarms, self.check_queues(&session).await?, self.check_timeout()])
+    }
+
+    /// Sends messages to nobody: a server that takes none says so only to those who send some, and
+    /// only after the first.
+    async fn send_nothing(&self, session: &Session) -> Result<(), AmqpError> {
+        let nothing = [Outbound { mandatory: false, ..Outbound::mark(self.names.nowhere()) }];
+        let sending = async {
+            session.publish(&nothing).await?;
+            session.publish(&nothing).await
+        };
+        tokio::select! {
+            sent = sending => sent,
+            () = session.blocked() => Err(AmqpError::Blocked),
+        }
+    }
+
+    /// Declares all queues again: the server says which are not as they should be.
+    async fn check_queues(&self, session: &Session) -> Result<Finding, BrokerError> {
+        session.declared.lock().await.forget_all();
+        let queues = self.listed(session).await?;
+        for queue in &queues {
+            if let Err(error) = session.declare_queue(&self.names, queue).await {
+                let detail = format!("{queue}: {}", error_chain(&BrokerError::from(error)));
+                return Ok(found(FindingLevel::Error, "queues", detail));
+            }
+        }
+        let detail = format!("{} queues are declared as this version declares them", queues.len());
+        Ok(found(FindingLevel::Ok, "queues", detail))
+    }
+
+    /// The server does not tell its limit, so what the URL says is told.
+    fn check_timeout(&self) -> Finding {
+        let span = |span: Duration| {
+            let span = jiff::SignedDuration::try_from(span).unwrap_or(jiff::SignedDuration::MAX);
+            format!("{span:#}")
+        };
+        let detail = match self.options.consumer_timeout {
+            Some(limit) => format!(
+                "RabbitMQ is taken to wait {} for an acknowledgement, so that a job may run for {} \
+                 where no store has its lease; if `consumer_timeout` is set otherwise at the \
+                 server, tell the URL",
+                span(limit),
+                span(limit.mul_f64(0.9)),
+            ),
+            None => "RabbitMQ is taken to wait for acknowledgements for ever, as the URL says; \
+                     where it does not, long jobs run twice"
+                .to_owned(),
+        };
+        found(FindingLevel::Ok, "consumer_timeout", detail)
+    }
+}
+
+fn found(level: FindingLevel, subject: &str, detail: impl Into<String>) -> Finding {
+    Finding { level, subject: subject.to_owned(), detail: detail.into() }
+}

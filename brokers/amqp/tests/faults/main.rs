@@ -1,0 +1,10 @@
+//! RabbitMQ, when something goes wrong: with the server, with its queues, with what is in them.
+
+mod access;
+mod alarms;
+mod crowd;
+mod delays;
+mod foreign;
+mod lab;
+mod recovery;
+mod topology;

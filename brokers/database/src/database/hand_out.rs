@@ -1,0 +1,98 @@
+//! [`Leasing`]: what becomes of rows that were taken from the ready table and are leased.
+
+use std::time::Duration;
+
+use taskcore::QueueName;
+use taskcore::broker::millis::later;
+use taskcore::broker::{Delivery, EventKind, JobState};
+
+use super::args::Args;
+use super::dependants;
+use super::finish::{self, Ending};
+use super::row::{self, Row};
+use super::session::Session;
+use super::unique;
+use super::upkeep::{self, Jobs};
+use crate::receipt::HandOut;
+
+/// To whom jobs are handed out, for how long, and by which number that no other hand-out has.
+#[derive(Debug)]
+pub(super) struct Leasing<'a> {
+    lease: Duration,
+    worker: &'a str,
+    token: i64,
+}
+
+impl<'a> Leasing<'a> {
+    pub(super) fn of(lease: Duration, worker: &'a str) -> Self {
+        Self { lease, worker, token: rand::random() }
+    }
+
+    /// Adds what a row of a running job says of its lease.
+    pub(super) fn bind(&self, args: Args, now_ms: i64) -> Args {
+        args.with(self.token).with(later(now_ms, self.lease)).with(now_ms).with(self.worker)
+    }
+
+    /// Ends what was not started in time, and hands out the rest in the order of the rows.
+    pub(super) async fn hand_out(
+        &self,
+        session: &mut Session<'_>,
+        rows: &[Row],
+        queue: impl Fn(&Row) -> Result<QueueName, sqlx::Error>,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<(), sqlx::Error> {
+        unique::handed_out(session, rows).await?;
+        expire(session, rows).await?;
+        for row in rows {
+            if !is_expired(row, session.now_ms)? {
+                deliveries.push(self.deliver(session, row, &queue(row)?).await?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn deliver(
+        &self,
+        session: &mut Session<'_>,
+        row: &Row,
+        queue: &QueueName,
+    ) -> Result<Delivery, sqlx::Error> {
+        let now_ms = session.now_ms;
+        let hand_out = HandOut {
+            task: session.task(&row::text(row, "task")?).await?,
+            started_ms: now_ms,
+            waited_ms: now_ms - row::integer(row, "due_at")?,
+        };
+        let delivery = row::delivery(row, queue, self.token, hand_out)?;
+        session.happened(EventKind::Started, delivery.job);
+        Ok(delivery)
+    }
+}
+
+/// Bounds how many expired jobs a claim ends at once.
+pub(super) const MAX_MARGIN: usize = 10_000;
+
+async fn expire(session: &mut Session<'_>, rows: &[Row]) -> Result<(), sqlx::Error> {
+    let mut expired = Jobs::default();
+    for row in rows {
+        if is_expired(row, session.now_ms)? {
+            expired.add(row)?;
+        }
+    }
+    if expired.seqs.is_empty() {
+        return Ok(());
+    }
+    session.alone()?;
+    finish::end_leases(session, &expired.seqs).await?;
+    finish::finish(session, &expired.seqs, &expired.ids, Ending::Expired).await?;
+    dependants::ended(session, &expired.seqs, JobState::Expired).await?;
+    if !session.sql.dialect.is_serial() {
+        // It looks at no more than it takes, and many may have expired together.
+        upkeep::expire(session, MAX_MARGIN as i64).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn is_expired(row: &Row, now_ms: i64) -> Result<bool, sqlx::Error> {
+    Ok(row::optional_integer(row, "expires_at")?.is_some_and(|at| at <= now_ms))
+}
