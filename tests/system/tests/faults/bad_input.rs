@@ -186,8 +186,8 @@ async fn an_unknown_scheme_is_named_beside_those_compiled_in() {
     assert!(error.contains("`carrier-pigeon`"), "{error}");
     assert!(error.contains("memory") && error.contains("sqlite"), "{error}");
     assert!(error.contains("postgres"), "{error}");
-    let error = hereafter::Client::open("amqp://u:secret@h/db").await.unwrap_err().to_string();
-    assert!(error.contains("`amqp`") && !error.contains("secret"), "{error}");
+    let error = hereafter::Client::open("pigeons://u:secret@h/db").await.unwrap_err().to_string();
+    assert!(error.contains("`pigeons`") && !error.contains("secret"), "{error}");
 }
 
 on_each_store! {
