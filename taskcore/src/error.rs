@@ -435,9 +435,10 @@ pub enum DelayError {
         /// The broker.
         broker: &'static str,
     },
-    /// Calls inside the call need results, which this set-up does not keep.
+    /// The call takes what other jobs yield, which this set-up does not keep.
     #[error(
-        "cannot delay task `{task}` with calls as arguments: broker `{broker}` keeps no results; add a result store"
+        "cannot delay task `{task}`, which takes what other jobs yield: broker `{broker}` keeps no results; add a \
+         result store"
     )]
     NoResults {
         /// The task.

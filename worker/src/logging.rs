@@ -28,6 +28,17 @@ impl LogFilter {
     }
 }
 
+impl LogFilter {
+    /// For `tracing`. The driver of RabbitMQ logs as errors what its caller handles and tells, such as
+    /// the end of a connection; who wants that asks for it.
+    fn directives(&self) -> String {
+        match self.0.as_str() {
+            level @ ("error" | "warn" | "info") => format!("{level},lapin=off"),
+            filter => filter.to_owned(),
+        }
+    }
+}
+
 impl FromStr for LogFilter {
     type Err = InvalidLogFilter;
 
@@ -124,7 +135,7 @@ pub(crate) fn install(settings: &LogSettings) -> Result<(), CannotLog> {
         None => (BoxMakeWriter::new(io::stderr), settings.color.is_on(&io::stderr())),
     };
     // Read again because a filter cannot be cloned; `LogFilter` has checked the text.
-    let filter = EnvFilter::builder().parse_lossy(&settings.filter.0);
+    let filter = EnvFilter::builder().parse_lossy(settings.filter.directives());
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(is_coloured)

@@ -9,10 +9,12 @@ use crate::error::AmqpError;
 use crate::message::Outbound;
 use crate::session::Session;
 use crate::store::Shared;
+use crate::version::{Known, Product};
 
 impl Shared {
     pub(crate) async fn check(&self) -> Result<Vec<Finding>, BrokerError> {
         let session = self.link.session().await?;
+        let product = self.check_product().await;
         let (level, detail) = match self.send_nothing(&session).await {
             Ok(()) => (FindingLevel::Ok, "none: jobs are taken"),
             Err(AmqpError::Blocked) => (
@@ -25,9 +27,41 @@ impl Shared {
         let alarms = found(level, "alarms", detail);
         if session.is_blocked() {
             // It answers no question on this connection as long as the alarm lasts.
-            return Ok(vec![alarms, self.check_timeout()]);
+            return Ok(vec![product, alarms, self.check_timeout()]);
         }
-        Ok(vec![alarms, self.check_queues(&session).await?, self.check_timeout()])
+        Ok(vec![product, alarms, self.check_queues(&session).await?, self.check_timeout()])
+    }
+
+    async fn check_product(&self) -> Finding {
+        let asking = tokio::time::timeout(PATIENCE, Product::of(&self.options.uri)).await;
+        let product = match asking {
+            Ok(Ok(product)) => product,
+            Ok(Err(error)) => {
+                let detail = format!("cannot ask which server this is: {error}");
+                return found(FindingLevel::Warning, "version", detail);
+            }
+            Err(_) => {
+                let detail = format!("no answer within {} s", PATIENCE.as_secs());
+                return found(FindingLevel::Warning, "version", detail);
+            }
+        };
+        let (level, remark) = match product.known() {
+            Known::Tested => (FindingLevel::Ok, POLICIES),
+            Known::Untested => (
+                FindingLevel::Warning,
+                "Hereafter is tested on RabbitMQ 3.10: nothing is known to fail here, but try it",
+            ),
+            Known::TooOld => (
+                FindingLevel::Error,
+                "RabbitMQ 3.10 is the oldest that moves delayed jobs on without losing one: use a \
+                 newer one",
+            ),
+            Known::NoRabbitMq => (
+                FindingLevel::Error,
+                "this broker needs RabbitMQ's quorum queues: give it the URL of one",
+            ),
+        };
+        found(level, "version", format!("{product}; {remark}"))
     }
 
     /// Sends messages to nobody: a server that takes none says so only to those who send some, and
@@ -79,6 +113,13 @@ impl Shared {
         found(FindingLevel::Ok, "consumer_timeout", detail)
     }
 }
+
+/// For the server to say what it is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// No client is told of them.
+const POLICIES: &str = "policies are not told to clients: `rabbitmqctl list_policies` shows them, and \
+                        none of ours should limit lengths or times";
 
 fn found(level: FindingLevel, subject: &str, detail: impl Into<String>) -> Finding {
     Finding { level, subject: subject.to_owned(), detail: detail.into() }

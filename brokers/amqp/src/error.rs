@@ -17,6 +17,12 @@ pub(crate) enum AmqpError {
         #[source]
         source: lapin::Error,
     },
+    #[error("no RabbitMQ answers at `{server}`: check host and port, and that it runs")]
+    Nobody {
+        server: String,
+        #[source]
+        source: Box<AmqpError>,
+    },
     #[error("the connection is down; it is tried again")]
     Down,
     #[error("the connection is down since {what}; it is tried again")]
@@ -134,7 +140,10 @@ impl AmqpError {
                 let reason = format!("{}: {remedy}", taskcore::error_chain(&self));
                 ConnectError::Unusable { store: server.to_owned(), reason }
             }
-            None => ConnectError::Broker(self.into()),
+            None => {
+                let nobody = Self::Nobody { server: server.to_owned(), source: Box::new(self) };
+                ConnectError::Broker(nobody.into())
+            }
         }
     }
 }

@@ -63,6 +63,7 @@ mod shelf;
 mod store;
 mod taps;
 mod topology;
+mod version;
 
 pub use broker::AmqpBroker;
 pub use composed::Composed;

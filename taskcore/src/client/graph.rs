@@ -147,11 +147,14 @@ impl<'a> Graph<'a> {
         if let Some((_, all_but_last)) = self.jobs.split_last_mut() {
             all_but_last.iter_mut().for_each(|job| job.with_next = true);
         }
-        let keeps = self
-            .client
-            .connection()
-            .is_none_or(|open| open.results.is_some() && open.broker.capabilities().results);
-        match self.jobs.iter().find(|job| !job.inputs.is_empty() && !keeps) {
+        let open = self.client.connection();
+        let keeps =
+            open.is_none_or(|open| open.results.is_some() && open.broker.capabilities().results);
+        let keeps_items = open.is_none_or(|open| open.reports.is_some());
+        let is_in_vain = |job: &&NewJob| {
+            (!job.inputs.is_empty() && !keeps) || (job.task == EACH.name && !keeps_items)
+        };
+        match self.jobs.iter().find(is_in_vain) {
             Some(job) => Err(DelayError::NoResults {
                 task: job.task.to_string(),
                 broker: self.client.broker_name(),

@@ -164,6 +164,8 @@ fn prepare() -> Folder {
     let folder = Folder::new("mariadb", account, DISCARD);
     let mut command = account.command(&find("mariadb-install-db", PACKAGE), folder.path());
     command.arg("--no-defaults").arg(format!("--datadir={}", folder.path().join("data").display()));
+    // Two that are set up at once would else meet in one folder.
+    command.env("TMPDIR", folder.path());
     // Without names: whether this machine's own can be looked up does not matter.
     command.args([
         "--auth-root-authentication-method=normal",

@@ -2,6 +2,7 @@
 
 mod journal;
 mod process;
+mod queues;
 pub mod refused;
 pub mod tasks;
 mod world;
@@ -10,12 +11,41 @@ pub use journal::Journal;
 pub use process::{Store, WorkerProcess};
 pub use world::{Running, World, run};
 
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("the system has a temporary folder")
+}
+
 /// Makes each `async fn name(world: World)` one test for each broker.
 ///
-/// After `keeping EVENTS;` with stores that keep so many events.
+/// After `carried;` also for RabbitMQ with a store, after `carried, alone;` for RabbitMQ without one,
+/// too. After `carried, keeping EVENTS;` with stores that keep so many events.
 #[macro_export]
 macro_rules! on_each_broker {
-    (keeping $events:expr; $(
+    (carried, alone; $($cases:tt)+) => {
+        $crate::on_worlds! {
+            [memory sqlite postgres mysql rabbitmq_with_sqlite rabbitmq_with_postgres rabbitmq];
+            $crate::World::EVENTS; $($cases)+
+        }
+    };
+    (carried, keeping $events:expr; $($cases:tt)+) => {
+        $crate::on_worlds! {
+            [memory sqlite postgres mysql rabbitmq_with_sqlite rabbitmq_with_postgres];
+            $events; $($cases)+
+        }
+    };
+    (carried; $($cases:tt)+) => {
+        $crate::on_each_broker! { carried, keeping $crate::World::EVENTS; $($cases)+ }
+    };
+    ($($cases:tt)+) => {
+        $crate::on_worlds! { [memory sqlite postgres mysql]; $crate::World::EVENTS; $($cases)+ }
+    };
+}
+
+/// Makes each `async fn name(world: World)` one test for each of these [`World`]s.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_worlds {
+    ($worlds:tt; $events:expr; $(
         $(#[doc = $doc:expr])* async fn $name:ident($world:ident: World) $body:block
     )+) => {$(
         $(#[doc = $doc])*
@@ -25,37 +55,47 @@ macro_rules! on_each_broker {
 
             async fn case($world: $crate::World) $body
 
-            #[test]
-            fn memory() {
-                $crate::run(|| $crate::World::memory_keeping($events), case);
-            }
-
-            #[test]
-            fn sqlite() {
-                $crate::run(|| $crate::World::sqlite_keeping($events), case);
-            }
-
-            #[test]
-            fn postgres() {
-                $crate::run(|| $crate::World::postgres_keeping($events), case);
-            }
-
-            #[test]
-            fn mysql() {
-                $crate::run(|| $crate::World::mysql_keeping($events), case);
-            }
+            $crate::on_worlds! { each $worlds $events }
         }
     )+};
-    ($($cases:tt)+) => {
-        $crate::on_each_broker! { keeping $crate::World::EVENTS; $($cases)+ }
-    };
+    (each [$($world:ident)+] $events:expr) => {$(
+        #[test]
+        fn $world() {
+            $crate::run(|| $crate::World::$world($events), case);
+        }
+    )+};
 }
 
 /// Makes each `async fn name(store: Store)` one test for each store that several processes can
 /// work on.
+///
+/// After `carried;` also for RabbitMQ with a store, after `carried, alone;` for RabbitMQ without one,
+/// too.
 #[macro_export]
 macro_rules! on_each_store {
-    ($($(#[doc = $doc:expr])* async fn $name:ident($store:ident: Store $(,)?) $body:block)+) => {$(
+    (carried, alone; $($cases:tt)+) => {
+        $crate::on_stores! {
+            [sqlite postgres mysql rabbitmq_with_sqlite rabbitmq_with_postgres rabbitmq];
+            $($cases)+
+        }
+    };
+    (carried; $($cases:tt)+) => {
+        $crate::on_stores! {
+            [sqlite postgres mysql rabbitmq_with_sqlite rabbitmq_with_postgres]; $($cases)+
+        }
+    };
+    ($($cases:tt)+) => {
+        $crate::on_stores! { [sqlite postgres mysql]; $($cases)+ }
+    };
+}
+
+/// Makes each `async fn name(store: Store)` one test for each of these [`Store`]s.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_stores {
+    ($stores:tt; $(
+        $(#[doc = $doc:expr])* async fn $name:ident($store:ident: Store $(,)?) $body:block
+    )+) => {$(
         $(#[doc = $doc])*
         mod $name {
             #[allow(unused_imports, reason = "a case may need nothing from around it")]
@@ -63,20 +103,13 @@ macro_rules! on_each_store {
 
             async fn case($store: $crate::Store) $body
 
-            #[tokio::test(flavor = "multi_thread")]
-            async fn sqlite() {
-                case($crate::Store::sqlite()).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn postgres() {
-                case($crate::Store::postgres()).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn mysql() {
-                case($crate::Store::mysql()).await;
-            }
+            $crate::on_stores! { each $stores }
+        }
+    )+};
+    (each [$($store:ident)+]) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $store() {
+            $crate::Store::$store().run(case).await;
         }
     )+};
 }

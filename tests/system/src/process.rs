@@ -6,13 +6,20 @@ use std::time::{Duration, Instant};
 
 use hereafter::Client;
 use rustix::process::{Pid, Signal, kill_process};
+use taskbroker_amqp::AmqpOptions;
 use taskservers::{MariaDb, Postgres};
+use tempfile::TempDir;
+
+use crate::folder;
+use crate::queues::Queues;
 
 /// A store for several processes, and a folder for what they write.
 #[derive(Debug)]
 pub struct Store {
-    folder: tempfile::TempDir,
+    folder: TempDir,
     url: String,
+    /// On RabbitMQ.
+    queues: Option<Queues>,
 }
 
 impl Store {
@@ -25,7 +32,7 @@ impl Store {
     pub fn sqlite() -> Self {
         let folder = folder();
         let url = format!("sqlite://{}", folder.path().join("tasks.db").display());
-        Self { folder, url }
+        Self { folder, url, queues: None }
     }
 
     /// An empty store in a schema of its own on the PostgreSQL server that tests share.
@@ -37,7 +44,7 @@ impl Store {
     pub fn postgres() -> Self {
         let server = Postgres::shared();
         let url = format!("{}?schema={}", server.url(), server.schema());
-        Self { folder: folder(), url }
+        Self { folder: folder(), url, queues: None }
     }
 
     /// An empty store in tables of its own on the MariaDB server that tests share.
@@ -49,7 +56,67 @@ impl Store {
     pub fn mysql() -> Self {
         let server = MariaDb::shared();
         let url = format!("{}?prefix={}", server.url(), server.prefix());
-        Self { folder: folder(), url }
+        Self { folder: folder(), url, queues: None }
+    }
+
+    /// RabbitMQ, with the jobs in a file.
+    ///
+    /// # Panics
+    ///
+    /// Without a temporary folder, or a server.
+    #[must_use]
+    pub fn rabbitmq_with_sqlite() -> Self {
+        Self::sqlite().carried()
+    }
+
+    /// RabbitMQ, with the jobs in PostgreSQL.
+    ///
+    /// # Panics
+    ///
+    /// Without a temporary folder, or a server.
+    #[must_use]
+    pub fn rabbitmq_with_postgres() -> Self {
+        Self::postgres().carried()
+    }
+
+    /// RabbitMQ alone.
+    ///
+    /// # Panics
+    ///
+    /// Without a temporary folder, or a server.
+    #[must_use]
+    pub fn rabbitmq() -> Self {
+        let queues = Queues::new();
+        Self { folder: folder(), url: queues.url().to_owned(), queues: Some(queues) }
+    }
+
+    /// The same store on another RabbitMQ server, which has no queues to delete.
+    ///
+    /// # Panics
+    ///
+    /// If `server` is no URL of RabbitMQ, or this store is not on RabbitMQ.
+    #[must_use]
+    pub fn at(self, server: &str) -> Self {
+        let options = AmqpOptions::parse(&self.url).expect("the store is on RabbitMQ");
+        let url = match options.results() {
+            Some(results) => with_results(server, results),
+            None => server.to_owned(),
+        };
+        Self { url, queues: None, ..self }
+    }
+
+    fn carried(self) -> Self {
+        let queues = Queues::new();
+        Self { url: with_results(queues.url(), &self.url), queues: Some(queues), ..self }
+    }
+
+    /// Runs a test on it.
+    pub async fn run(self, test: impl AsyncFnOnce(Self)) {
+        let queues = self.queues.clone();
+        test(self).await;
+        if let Some(queues) = queues {
+            queues.erase().await;
+        }
     }
 
     /// A file beside the store.
@@ -83,8 +150,8 @@ impl Store {
     }
 }
 
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir().expect("the system has a temporary folder")
+fn with_results(server: &str, store: &str) -> String {
+    AmqpOptions::url_with_results(server, store).expect("both are URLs")
 }
 
 /// One worker process; killed when it is dropped.

@@ -7,20 +7,24 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use hereafter::broker::{
-    Broker, Delivery, EventKind, JobFilter, JobRecord, Maintain, Operate, QueueShare, Reserve,
-    Upkeep,
+    Broker, Connection, Delivery, Depth, EventKind, JobFilter, JobRecord, Maintain, Operate,
+    QueueShare, Reserve, Upkeep,
 };
 use hereafter::worker::{Shutdown, Snapshot, Status, Worker, WorkerBuilder, WorkerError};
 use hereafter::{Client, Clock, Followed, JobId, QueueName};
+use taskbroker_amqp::{AmqpBroker, Composed};
 use taskbroker_database::mysql::{MysqlBroker, MysqlOptions};
 use taskbroker_database::postgres::{PostgresBroker, PostgresOptions};
 use taskbroker_database::sqlite::{SqliteBroker, SqliteOptions};
 use taskbroker_memory::MemoryBroker;
 use taskservers::{MariaDb, Postgres};
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::folder;
 use crate::journal::Journal;
+use crate::queues::Queues;
 
 /// One empty store for one test, with a clock that the test moves.
 #[derive(Debug)]
@@ -30,8 +34,11 @@ pub struct World {
     /// What tasks with a `State<Journal>` write to.
     pub journal: Journal,
     clock: Clock,
+    /// On RabbitMQ.
+    queues: Option<Queues>,
     /// Where a store that has a file has it.
-    _folder: Option<tempfile::TempDir>,
+    #[expect(dead_code, reason = "it is removed when it is dropped")]
+    folder: Option<TempDir>,
 }
 
 impl World {
@@ -41,68 +48,69 @@ impl World {
     /// How many events a store keeps unless a test says otherwise: more than any test makes.
     pub const EVENTS: u32 = 100_000;
 
-    /// A memory broker.
-    pub async fn memory() -> Self {
-        Self::memory_keeping(Self::EVENTS).await
-    }
-
-    /// A SQLite broker on a file.
-    pub async fn sqlite() -> Self {
-        Self::sqlite_keeping(Self::EVENTS).await
-    }
-
-    /// A PostgreSQL broker in a schema of its own on the server that tests share.
-    pub async fn postgres() -> Self {
-        Self::postgres_keeping(Self::EVENTS).await
-    }
-
-    /// A MariaDB broker with tables of its own on the server that tests share.
-    pub async fn mysql() -> Self {
-        Self::mysql_keeping(Self::EVENTS).await
-    }
-
-    /// A memory broker that keeps this many events.
-    pub async fn memory_keeping(events: u32) -> Self {
+    /// A memory broker that keeps this many events, as do those below.
+    pub async fn memory(events: u32) -> Self {
         let clock = Clock::system();
         let events = usize::try_from(events).expect("a test keeps few");
         let broker = MemoryBroker::with_clock(clock.clone()).keeping_events(events);
-        Self::of(Client::new(broker.connection()), clock, None)
+        Self::of(broker.connection(), clock)
     }
 
-    /// A SQLite broker that keeps this many events.
-    pub async fn sqlite_keeping(events: u32) -> Self {
-        let folder = tempfile::tempdir().expect("the system has a temporary folder");
+    /// A SQLite broker on a file.
+    pub async fn sqlite(events: u32) -> Self {
+        let (clock, folder) = (Clock::system(), folder());
+        let store = sqlite(&folder, &clock, events).await;
+        Self { folder: Some(folder), ..Self::of(store, clock) }
+    }
+
+    /// A PostgreSQL broker in a schema of its own on the server that tests share.
+    pub async fn postgres(events: u32) -> Self {
         let clock = Clock::system();
-        let options = SqliteOptions::file(folder.path().join("tasks.db")).clock(clock.clone());
-        let broker = SqliteBroker::open(options.events(events)).await;
-        let broker = broker.expect("a new file can be opened");
-        Self::of(Client::new(broker.connection()), clock, Some(folder))
+        Self::of(postgres(&clock, events).await, clock)
     }
 
-    /// A PostgreSQL broker that keeps this many events.
-    pub async fn postgres_keeping(events: u32) -> Self {
-        let server = Postgres::shared();
-        let clock = Clock::system();
-        let options = PostgresOptions::parse(server.url()).expect("the server knows its URL");
-        let options = options.schema(&server.schema()).expect("it is named in plain letters");
-        let options = options.clock(clock.clone()).events(events);
-        let broker = PostgresBroker::open(options).await.expect("the server is there");
-        Self::of(Client::new(broker.connection()), clock, None)
-    }
-
-    /// A MariaDB broker that keeps this many events.
-    pub async fn mysql_keeping(events: u32) -> Self {
+    /// A MariaDB broker with tables of its own on the server that tests share.
+    pub async fn mysql(events: u32) -> Self {
         let server = MariaDb::shared();
         let clock = Clock::system();
         let options = MysqlOptions::parse(server.url()).expect("the server knows its URL");
         let options = options.prefix(&server.prefix()).expect("it is named in plain letters");
         let options = options.clock(clock.clone()).events(events);
         let broker = MysqlBroker::open(options).await.expect("the server is there");
-        Self::of(Client::new(broker.connection()), clock, None)
+        Self::of(broker.connection(), clock)
     }
 
-    fn of(client: Client, clock: Clock, folder: Option<tempfile::TempDir>) -> Self {
-        Self { client, journal: Journal::new(), clock, _folder: folder }
+    /// RabbitMQ, with the jobs in a file of SQLite.
+    pub async fn rabbitmq_with_sqlite(events: u32) -> Self {
+        let (clock, folder) = (Clock::system(), folder());
+        let store = sqlite(&folder, &clock, events).await;
+        Self { folder: Some(folder), ..Self::composed(store, clock).await }
+    }
+
+    /// RabbitMQ, with the jobs in PostgreSQL.
+    pub async fn rabbitmq_with_postgres(events: u32) -> Self {
+        let clock = Clock::system();
+        Self::composed(postgres(&clock, events).await, clock).await
+    }
+
+    /// RabbitMQ alone, which keeps no events. Only leases go by the clock of the test.
+    pub async fn rabbitmq(_: u32) -> Self {
+        let (clock, queues) = (Clock::system(), Queues::new());
+        let broker = AmqpBroker::open(queues.options().lease_clock(clock.clone())).await;
+        let broker = broker.expect("the server is there");
+        Self { queues: Some(queues), ..Self::of(broker.connection(), clock) }
+    }
+
+    async fn composed(store: Connection, clock: Clock) -> Self {
+        let queues = Queues::new();
+        let composed = Composed::open(queues.options(), store).await;
+        let composed = composed.expect("the server is there");
+        Self { queues: Some(queues), ..Self::of(composed, clock) }
+    }
+
+    fn of(connection: Connection, clock: Clock) -> Self {
+        let (client, journal) = (Client::new(connection), Journal::new());
+        Self { client, journal, clock, queues: None, folder: None }
     }
 
     /// The broker's clock.
@@ -199,12 +207,33 @@ impl World {
         open.operate.clone().expect("each broker lists jobs")
     }
 
+    /// How many jobs wait in the default queue, for a worker or for their time.
+    pub async fn waiting(&self) -> u64 {
+        let depth = self.broker().depth(&[QueueName::DEFAULT]).await.expect("the broker is there");
+        let [Depth { ready, scheduled, .. }] = depth[..] else { panic!("one queue was asked for") };
+        ready.unwrap_or_default() + scheduled.unwrap_or_default()
+    }
+
     /// All jobs that the store knows, oldest first.
     pub async fn jobs(&self) -> Vec<JobRecord> {
         let mut jobs = self.operate().jobs(&JobFilter::default()).await.expect("the store lists");
         jobs.sort_by_key(|job| job.id);
         jobs
     }
+}
+
+async fn sqlite(folder: &TempDir, clock: &Clock, events: u32) -> Connection {
+    let options = SqliteOptions::file(folder.path().join("tasks.db"));
+    let broker = SqliteBroker::open(options.clock(clock.clone()).events(events)).await;
+    broker.expect("a new file can be opened").connection()
+}
+
+async fn postgres(clock: &Clock, events: u32) -> Connection {
+    let server = Postgres::shared();
+    let options = PostgresOptions::parse(server.url()).expect("the server knows its URL");
+    let options = options.schema(&server.schema()).expect("it is named in plain letters");
+    let broker = PostgresBroker::open(options.clock(clock.clone()).events(events)).await;
+    broker.expect("the server is there").connection()
 }
 
 /// A worker beside the test.
@@ -268,10 +297,13 @@ where
         .expect("the system gives a runtime two threads");
     let case = async {
         let world = world().await;
-        let client = world.client.clone();
+        let (client, queues) = (world.client.clone(), world.queues.clone());
         client.scope(test(world)).await;
         // A test may have closed it already.
         let _ = client.close().await;
+        if let Some(queues) = queues {
+            queues.erase().await;
+        }
     };
     let runtime = Leave(Some(runtime));
     let in_time = runtime.block_on(async { tokio::time::timeout(LIMIT, case).await });

@@ -247,7 +247,18 @@ impl Broker for DatabaseBroker {
             return Ok(Vec::new());
         }
         let leases = receipts.iter().map(Lease::of).collect();
-        Ok(self.store.write(Extend { leases, span: lease }).await?)
+        let moved = self.store.write(Extend { leases, span: lease }).await?;
+        let mut busy = moved.busy;
+        for _ in 0..TRIES {
+            if busy.is_empty() {
+                break;
+            }
+            tokio::time::sleep(PAUSE.mul_f64(rand::random_range(0.5..1.5))).await;
+            let leases = busy.into_iter().map(Some).collect();
+            // What has ended meanwhile is told the next time.
+            busy = self.store.write(Extend { leases, span: lease }).await?.busy;
+        }
+        Ok(moved.extended)
     }
 
     async fn cancelled(
@@ -281,3 +292,10 @@ impl Broker for DatabaseBroker {
         Ok(())
     }
 }
+
+/// How often a lease is tried again that somebody else has locked. The job of a stream is, most of the
+/// time.
+const TRIES: usize = 16;
+
+/// Between two tries; a tenth of a second in all, less than a third of any sensible lease.
+const PAUSE: Duration = Duration::from_millis(6);

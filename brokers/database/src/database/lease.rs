@@ -39,13 +39,21 @@ pub(super) struct Extend {
     pub(super) span: Duration,
 }
 
+/// What became of leases.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) extended: Vec<Extended>,
+    /// Those that are held and end as before, because somebody else had them locked.
+    pub(super) busy: Vec<Lease>,
+}
+
 impl Write for Extend {
     const NAME: &'static str = "extend";
     const IS_DURABLE: bool = false;
     const IS_APART: bool = true;
-    type Answer = Vec<Extended>;
+    type Answer = Moved;
 
-    async fn apply(&mut self, session: &mut Session<'_>) -> Result<Vec<Extended>, sqlx::Error> {
+    async fn apply(&mut self, session: &mut Session<'_>) -> Result<Moved, sqlx::Error> {
         let now_ms = session.now_ms;
         let leases: HashSet<Lease> = self.leases.iter().copied().flatten().collect();
         let mut leases: Vec<Lease> = leases.into_iter().collect();
@@ -53,14 +61,16 @@ impl Write for Extend {
         leases.sort_unstable_by_key(|lease| lease.seq);
         // Asked before, because a lease shortened to nothing is held by this call still.
         let held = held_by_whomever(session, &leases).await?;
-        let free = if session.sql.dialect.is_serial() {
-            leases.clone()
+        let (free, busy) = if session.sql.dialect.is_serial() {
+            (leases.clone(), Vec::new())
         } else {
-            // One that is locked is being settled, perhaps in a long transaction of its task; it is
-            // not reclaimed meanwhile, and must not keep the others from being extended.
-            of_rows(&leases, &fetch_held(session, &statements::HELD_FREE, &leases).await?)?
-                .into_iter()
-                .collect()
+            // One that is locked is being settled, perhaps in a long transaction of its task, or
+            // reports; it is not reclaimed meanwhile, and must not keep the others from being
+            // extended.
+            let free = fetch_held(session, &statements::HELD_FREE, &leases).await?;
+            let free = of_rows(&leases, &free)?;
+            let busy = held.iter().filter(|lease| !free.contains(lease)).copied().collect();
+            (free.into_iter().collect(), busy)
         };
         let ends_ms = later(now_ms, self.span);
         let rest = |args: Args| args.with(ends_ms).with(now_ms);
@@ -73,7 +83,7 @@ impl Write for Extend {
             Some(lease) if cancelled.contains(&lease.job) => Extended::Cancelled,
             _ => Extended::Lost,
         };
-        Ok(self.leases.iter().map(answer).collect())
+        Ok(Moved { extended: self.leases.iter().map(answer).collect(), busy })
     }
 }
 

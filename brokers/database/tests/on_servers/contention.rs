@@ -7,7 +7,7 @@ use futures::future::{join, join_all, try_join_all};
 use taskbroker_database::DatabaseBroker;
 use taskcore::JobId;
 use taskcore::broker::{
-    Broker, CancelScope, Enqueued, Input, Maintain, NewJob, OnConflict, Operate, Settled,
+    Broker, CancelScope, Enqueued, Extended, Input, Maintain, NewJob, OnConflict, Operate, Settled,
     Settlement, Unique, UniqueScope, Verdict,
 };
 
@@ -86,6 +86,28 @@ async fn verdicts_on_leases_that_are_being_extended_count() {
         extended.unwrap();
         assert_eq!(settled.unwrap(), [Settled::Applied; 100]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_somebody_has_locked_is_extended_once_it_is_free() {
+    let rig = Rig::shared();
+    let broker = rig.open().await;
+    store(&broker, &jobs(1)).await;
+    let receipt = take(&broker, 1).await.remove(0).receipt;
+    let mut raw = rig.raw().await;
+    let end = "SELECT lease_end FROM {t}running";
+    let before = raw.number(end).await;
+    raw.run("BEGIN").await;
+    raw.number(&format!("{end} FOR UPDATE")).await;
+    let lease = std::time::Duration::from_secs(3_600);
+    let unlock = async {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        raw.run("COMMIT").await;
+    };
+    let receipts = [receipt];
+    let (extended, ()) = in_time(join(broker.extend(&receipts, lease), unlock)).await;
+    assert_eq!(extended.unwrap(), [Extended::Held]);
+    assert!(raw.number(end).await > before + 3_000_000);
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ async fn returns_a_handle(n: u64) -> Result<Handle<u64>, DelayError> {
 }
 
 on_each_broker! {
+    carried;
+
     async fn worq_42_a_task_that_returns_a_handle_ends_with_the_result_of_that_job(world: World) {
         let job = returns_a_handle(5).delay().await.unwrap();
         let running = world.start();

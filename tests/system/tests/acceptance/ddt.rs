@@ -102,12 +102,7 @@ where
 }
 
 on_each_broker! {
-    async fn ddt_2_a_task_has_a_delay_which_stores_a_job(world: World) {
-        let job: Handle<u64> = double(2).delay().await.unwrap();
-        let [stored] = &world.jobs().await[..] else { panic!("one job expected") };
-        assert_eq!((stored.id, stored.task.as_str()), (job.id(), "ddt.double"));
-        assert_eq!(stored.state, JobState::Ready);
-    }
+    carried, alone;
 
     async fn ddt_3_4_and_5_maps_lists_and_floats_survive_the_way_there_and_back(world: World) {
         let map = BTreeMap::from([
@@ -161,25 +156,6 @@ on_each_broker! {
         assert!(matches!(raises.await, Err(JobError::Failed(_))));
         assert!(matches!(panics.await, Err(JobError::Panicked(_))));
         running.stop().await.unwrap();
-    }
-
-    // DDT-11: the job is kept for a worker that knows the task.
-    async fn ddt_11_a_worker_goes_on_after_a_job_of_a_task_that_it_does_not_know(world: World) {
-        let unknown = note(5).delay().await.unwrap();
-        let known = double(5).delay().await.unwrap();
-        let old = world.worker().config(slots(1)).tasks([double(0).task()]);
-        let ended = world.drain_with(old).await;
-        assert_eq!((ended.done, ended.retried), (1, 1));
-        assert_eq!(known.await, Ok(10));
-        let record = unknown.record().await.unwrap().unwrap();
-        assert_eq!(record.state, JobState::Scheduled);
-        let failure = record.failure.unwrap();
-        assert_eq!(failure.kind, FailureKind::UnknownTask);
-        assert!(failure.message.contains("no task `ddt.note` is registered"), "{failure}");
-        world.advance(Duration::from_secs(10));
-        world.drain().await;
-        assert_eq!(unknown.await, Ok(()));
-        assert_eq!(world.journal.lines(), ["5"]);
     }
 
     // DDT-14: at once, where the original polled every 10 s.
@@ -247,12 +223,41 @@ on_each_broker! {
         world.drain().await;
         assert_eq!(job.await, Ok(sent));
 
-        let before = world.jobs().await.len();
         let error = keyed(BTreeMap::from([(vec![1, 2], 3)])).delay().await.unwrap_err();
         assert!(matches!(error, DelayError::Encode { .. }), "{error:?}");
         let text = hereafter::error_chain(&error);
         assert_eq!(text, "cannot encode the arguments of task `ddt.keyed`: key must be a string");
-        assert_eq!(world.jobs().await.len(), before);
+        assert_eq!(world.waiting().await, 0);
+    }
+}
+
+on_each_broker! {
+    carried;
+
+    async fn ddt_2_a_task_has_a_delay_which_stores_a_job(world: World) {
+        let job: Handle<u64> = double(2).delay().await.unwrap();
+        let [stored] = &world.jobs().await[..] else { panic!("one job expected") };
+        assert_eq!((stored.id, stored.task.as_str()), (job.id(), "ddt.double"));
+        assert_eq!(stored.state, JobState::Ready);
+    }
+
+    // DDT-11: the job is kept for a worker that knows the task.
+    async fn ddt_11_a_worker_goes_on_after_a_job_of_a_task_that_it_does_not_know(world: World) {
+        let unknown = note(5).delay().await.unwrap();
+        let known = double(5).delay().await.unwrap();
+        let old = world.worker().config(slots(1)).tasks([double(0).task()]);
+        let ended = world.drain_with(old).await;
+        assert_eq!((ended.done, ended.retried), (1, 1));
+        assert_eq!(known.await, Ok(10));
+        let record = unknown.record().await.unwrap().unwrap();
+        assert_eq!(record.state, JobState::Scheduled);
+        let failure = record.failure.unwrap();
+        assert_eq!(failure.kind, FailureKind::UnknownTask);
+        assert!(failure.message.contains("no task `ddt.note` is registered"), "{failure}");
+        world.advance(Duration::from_secs(10));
+        world.drain().await;
+        assert_eq!(unknown.await, Ok(()));
+        assert_eq!(world.journal.lines(), ["5"]);
     }
 }
 
@@ -294,6 +299,28 @@ async fn keyed(map: BTreeMap<Vec<u8>, u8>) {
 }
 
 on_each_store! {
+    carried, alone;
+
+    // DDT-15: in processes of their own.
+    async fn ddt_15_two_worker_processes_on_one_database_run_each_job_once(store: Store) {
+        let (client, ledger) = (store.client().await, store.file("ledger"));
+        let workers = [(); 2].map(|()| store.start(PROGRAM, &["run", "--concurrency", "4"]));
+        let calls = (0..100).map(|id| sleep_and_note(&ledger, id, 1));
+        let handles = client.delay_all(calls).await.unwrap();
+        try_join_all(handles.clone()).await.unwrap();
+        drop(workers);
+        let mut started: Vec<String> = lines(&ledger);
+        started.retain(|line| line.starts_with("start"));
+        started.sort();
+        let mut expected: Vec<String> = (0..100).map(|id| format!("start {id}")).collect();
+        expected.sort();
+        assert_eq!(started, expected);
+    }
+}
+
+on_each_store! {
+    carried;
+
     // DDT-10: what the original swallowed. With processes.
     async fn ddt_10_a_task_that_exits_takes_only_its_own_process_down(store: Store) {
         let client = store.client().await;
@@ -324,22 +351,6 @@ on_each_store! {
         assert_eq!(lines(&ledger), ["start 0", "end 0", "start 1", "end 1", "start 2", "end 2"]);
         let operate = client.connection().unwrap().operate.clone().unwrap();
         assert!(operate.jobs(&hereafter::broker::JobFilter::default()).await.unwrap().is_empty());
-    }
-
-    // DDT-15: in processes of their own.
-    async fn ddt_15_two_worker_processes_on_one_database_run_each_job_once(store: Store) {
-        let (client, ledger) = (store.client().await, store.file("ledger"));
-        let workers = [(); 2].map(|()| store.start(PROGRAM, &["run", "--concurrency", "4"]));
-        let calls = (0..100).map(|id| sleep_and_note(&ledger, id, 1));
-        let handles = client.delay_all(calls).await.unwrap();
-        try_join_all(handles.clone()).await.unwrap();
-        drop(workers);
-        let mut started: Vec<String> = lines(&ledger);
-        started.retain(|line| line.starts_with("start"));
-        started.sort();
-        let mut expected: Vec<String> = (0..100).map(|id| format!("start {id}")).collect();
-        expected.sort();
-        assert_eq!(started, expected);
     }
 }
 

@@ -34,6 +34,19 @@ fn jobs_of(events: &[Event]) -> Vec<JobId> {
 const KEPT: u32 = 10;
 
 on_each_broker! {
+    carried, alone;
+
+    async fn marrow_12_a_store_that_keeps_no_events_is_an_error(world: World) {
+        let open = world.client.connection().unwrap().clone();
+        let client = Client::new(Connection { history: None, ..open });
+        let error = client.events().next().await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("events"), "{error}");
+    }
+}
+
+on_each_broker! {
+    carried;
+
     async fn marrow_9_the_first_one_is_followed(world: World) {
         let jobs = delay(1).await;
         let mut events = world.client.events().from_oldest();
@@ -62,13 +75,6 @@ on_each_broker! {
         assert_eq!(seen, jobs);
     }
 
-    async fn marrow_12_a_store_that_keeps_no_events_is_an_error(world: World) {
-        let open = world.client.connection().unwrap().clone();
-        let client = Client::new(Connection { history: None, ..open });
-        let error = client.events().next().await.unwrap().unwrap_err();
-        assert!(error.to_string().contains("events"), "{error}");
-    }
-
     async fn marrow_15_a_follower_that_is_dropped_ends_at_once(world: World) {
         delay(10).await;
         let events = world.client.events().from_oldest().until_quiet(Duration::from_secs(20));
@@ -94,7 +100,7 @@ async fn kept(world: &World) -> usize {
 }
 
 on_each_broker! {
-    keeping KEPT;
+    carried, keeping KEPT;
 
     // Follows while jobs are delayed one by one.
     async fn marrow_13_a_follower_sees_all_of_what_a_small_store_forgets(world: World) {

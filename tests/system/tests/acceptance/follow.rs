@@ -45,6 +45,8 @@ fn sorted(world: &World) -> Vec<String> {
 }
 
 on_each_broker! {
+    carried;
+
     // TASKIT-4: the callback has the value, and the error callback does not run.
     async fn marrow_30_a_success_is_followed_once_by_what_wants_it(world: World) {
         let handle = with_all_three("7").delay().await.unwrap();

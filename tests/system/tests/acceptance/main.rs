@@ -4,6 +4,7 @@
 //! is planned or decided otherwise.
 
 mod akimbo;
+mod amqp;
 mod continuation;
 mod ddt;
 mod events;

@@ -127,22 +127,13 @@ fn marrow_1_2_5_a_registered_name_and_its_task_find_each_other() {
 }
 
 on_each_broker! {
-    /// MARROW-6, 7 and 8. The original's identity is host, parent and process; ours has no
-    /// parent, and can be given a name.
-    async fn marrow_6_7_8_a_record_names_its_worker_by_host_and_process(world: World) {
-        let by_default = WorkerConfig::default().name;
-        assert!(by_default.ends_with(&format!(":{}", std::process::id())), "{by_default}");
-        let job = times_42(2).delay().await.unwrap();
-        assert_eq!(job.record().await.unwrap().unwrap().worker, None);
-        world.drain().await;
-        assert_eq!(job.record().await.unwrap().unwrap().worker, Some(by_default));
-    }
+    carried, alone;
 
     async fn marrow_16_a_call_runs_here_and_touches_no_broker(world: World) {
         assert_eq!(times_42(2).call(), 84);
         assert_eq!(times_42(2).await, 84);
         assert_eq!(times_42_async(2).await, 84);
-        assert!(world.jobs().await.is_empty());
+        assert_eq!(world.waiting().await, 0);
     }
 
     async fn marrow_17_a_delayed_call_waits_until_a_worker_runs_it(world: World) {
@@ -178,19 +169,6 @@ on_each_broker! {
         for (value, job) in values.iter().zip(jobs) {
             assert_eq!(job.await.unwrap().to_bits(), (value * 42.0).to_bits(), "of {value}");
         }
-    }
-
-    /// MARROW-19: the original marks the task as deferred, so that a plain call queues it. Here
-    /// a call always says where it runs, and `.delay()` is how it says "there".
-    async fn marrow_19_only_delay_queues_and_the_worker_executes(world: World) {
-        assert_eq!(as_text(42).call(), "String 42");
-        assert!(world.jobs().await.is_empty());
-        let worker = world.start();
-        let job = as_text(42).delay().await.unwrap();
-        assert_eq!(job.clone().await.unwrap(), "String 42");
-        let record = job.record().await.unwrap().unwrap();
-        assert_eq!(record.worker, Some(WorkerConfig::default().name));
-        worker.stop().await.unwrap();
     }
 
     /// MARROW-27: the time-out is the reader's. The job goes on, and can be asked again.
@@ -234,6 +212,83 @@ on_each_broker! {
         assert!(error.to_string().ends_with("attempt 1): FAILURE"), "{error}");
     }
 
+    /// MARROW-35: the original stores a reference to a database document. Here the object
+    /// itself travels with the job.
+    async fn marrow_35_a_method_runs_on_its_object_in_the_worker(world: World) {
+        let sample = Sample { field: 42 };
+        assert_eq!(sample.times(2).await, 84);
+        let job = sample.times(2).delay().await.unwrap();
+        world.drain().await;
+        assert_eq!(job.await.unwrap(), 84);
+    }
+
+    /// MARROW-41: an object without a stored form is refused where it is sent.
+    async fn marrow_41_a_method_of_an_unsaved_object_is_refused_before_queueing(world: World) {
+        let error = Row { id: None }.id().delay().await.unwrap_err();
+        let DelayError::Encode { task, source } = &error else { panic!("{error}") };
+        assert_eq!(*task, format!("{MODULE}::Row::id"));
+        assert!(hereafter::error_chain(source).contains("not saved yet"), "{source:?}");
+        assert_eq!(world.waiting().await, 0);
+
+        let job = Row { id: Some(7) }.id().delay().await.unwrap();
+        world.drain().await;
+        assert_eq!(job.await.unwrap(), Some(7));
+    }
+
+    /// MARROW-44: `Worker::run` takes the worker, so that running it twice does not compile
+    /// (see `tasksystem::refused`). Two workers beside each other are what one wants instead.
+    async fn marrow_44_two_workers_share_the_jobs_and_run_each_once(world: World) {
+        let workers = [world.start(), world.start()];
+        let lines: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let jobs = world.client.delay_all(lines.iter().map(write)).await.unwrap();
+        for job in jobs {
+            job.await.unwrap();
+        }
+        let mut ran = world.journal.lines();
+        ran.sort_by_key(|line| line.parse::<u32>().unwrap());
+        assert_eq!(ran, lines);
+        for worker in workers {
+            worker.stop().await.unwrap();
+        }
+    }
+
+    async fn marrow_46_a_worker_without_work_stops_by_itself(world: World) {
+        let mut config = WorkerConfig::default();
+        config.exit = Exit::Idle(Duration::from_millis(50));
+        let job = times_42(2).delay().await.unwrap();
+        let worker = world.start_with(world.worker().config(config));
+        worker.ended().await.unwrap();
+        assert_eq!(job.wait(Duration::ZERO).await.unwrap(), 84);
+    }
+}
+
+on_each_broker! {
+    carried;
+
+    /// MARROW-6, 7 and 8. The original's identity is host, parent and process; ours has no
+    /// parent, and can be given a name.
+    async fn marrow_6_7_8_a_record_names_its_worker_by_host_and_process(world: World) {
+        let by_default = WorkerConfig::default().name;
+        assert!(by_default.ends_with(&format!(":{}", std::process::id())), "{by_default}");
+        let job = times_42(2).delay().await.unwrap();
+        assert_eq!(job.record().await.unwrap().unwrap().worker, None);
+        world.drain().await;
+        assert_eq!(job.record().await.unwrap().unwrap().worker, Some(by_default));
+    }
+
+    /// MARROW-19: the original marks the task as deferred, so that a plain call queues it. Here
+    /// a call always says where it runs, and `.delay()` is how it says "there".
+    async fn marrow_19_only_delay_queues_and_the_worker_executes(world: World) {
+        assert_eq!(as_text(42).call(), "String 42");
+        assert!(world.jobs().await.is_empty());
+        let worker = world.start();
+        let job = as_text(42).delay().await.unwrap();
+        assert_eq!(job.clone().await.unwrap(), "String 42");
+        let record = job.record().await.unwrap().unwrap();
+        assert_eq!(record.worker, Some(WorkerConfig::default().name));
+        worker.stop().await.unwrap();
+    }
+
     /// MARROW-33: acquiring is a `reserve`, releasing a verdict; what is not held cannot be
     /// released.
     async fn marrow_33_a_job_is_held_by_one_worker_and_released_once(world: World) {
@@ -262,16 +317,6 @@ on_each_broker! {
         assert_eq!(release(&world, job.id(), &lost).await, Settled::Stale);
         assert_eq!(job.state().await.unwrap(), Some(JobState::Running));
         assert_eq!(release(&world, job.id(), &current).await, Settled::Applied);
-    }
-
-    /// MARROW-35: the original stores a reference to a database document. Here the object
-    /// itself travels with the job.
-    async fn marrow_35_a_method_runs_on_its_object_in_the_worker(world: World) {
-        let sample = Sample { field: 42 };
-        assert_eq!(sample.times(2).await, 84);
-        let job = sample.times(2).delay().await.unwrap();
-        world.drain().await;
-        assert_eq!(job.await.unwrap(), 84);
     }
 
     async fn marrow_36_a_scheduled_job_runs_at_its_time(world: World) {
@@ -318,36 +363,6 @@ on_each_broker! {
         assert_eq!(job.await.unwrap(), 1);
     }
 
-    /// MARROW-41: an object without a stored form is refused where it is sent.
-    async fn marrow_41_a_method_of_an_unsaved_object_is_refused_before_queueing(world: World) {
-        let error = Row { id: None }.id().delay().await.unwrap_err();
-        let DelayError::Encode { task, source } = &error else { panic!("{error}") };
-        assert_eq!(*task, format!("{MODULE}::Row::id"));
-        assert!(hereafter::error_chain(source).contains("not saved yet"), "{source:?}");
-        assert!(world.jobs().await.is_empty());
-
-        let job = Row { id: Some(7) }.id().delay().await.unwrap();
-        world.drain().await;
-        assert_eq!(job.await.unwrap(), Some(7));
-    }
-
-    /// MARROW-44: `Worker::run` takes the worker, so that running it twice does not compile
-    /// (see `tasksystem::refused`). Two workers beside each other are what one wants instead.
-    async fn marrow_44_two_workers_share_the_jobs_and_run_each_once(world: World) {
-        let workers = [world.start(), world.start()];
-        let lines: Vec<String> = (0..100).map(|n| n.to_string()).collect();
-        let jobs = world.client.delay_all(lines.iter().map(write)).await.unwrap();
-        for job in jobs {
-            job.await.unwrap();
-        }
-        let mut ran = world.journal.lines();
-        ran.sort_by_key(|line| line.parse::<u32>().unwrap());
-        assert_eq!(ran, lines);
-        for worker in workers {
-            worker.stop().await.unwrap();
-        }
-    }
-
     /// MARROW-45: the original tells three spans; here a job starts when it is handed out, so
     /// queue wait and run time are all there is.
     async fn marrow_45_a_record_tells_how_long_a_job_waited_and_ran(world: World) {
@@ -371,15 +386,6 @@ on_each_broker! {
         let ran = record.finished_at.unwrap().duration_since(record.started_at.unwrap());
         assert!(within_a_minute_over(5, ran), "{ran}");
         worker.stop().await.unwrap();
-    }
-
-    async fn marrow_46_a_worker_without_work_stops_by_itself(world: World) {
-        let mut config = WorkerConfig::default();
-        config.exit = Exit::Idle(Duration::from_millis(50));
-        let job = times_42(2).delay().await.unwrap();
-        let worker = world.start_with(world.worker().config(config));
-        worker.ended().await.unwrap();
-        assert_eq!(job.wait(Duration::ZERO).await.unwrap(), 84);
     }
 }
 

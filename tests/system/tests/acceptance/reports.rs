@@ -36,6 +36,8 @@ fn flaky(cx: Context) -> Result<u32, String> {
 }
 
 on_each_broker! {
+    carried;
+
     async fn worq_50_a_running_job_publishes_a_status_of_its_own(world: World) {
         let worker = world.start();
         let handle = status().delay().await.unwrap();

@@ -25,6 +25,8 @@ async fn results(runs: Vec<Handle<usize>>) -> Vec<usize> {
 }
 
 on_each_broker! {
+    carried;
+
     async fn marrow_37_every_10_s_until_it_is_cancelled_after_three_runs(world: World) {
         let schedule = run_number().every(TEN).save().await.unwrap();
         for _ in 0..3 {

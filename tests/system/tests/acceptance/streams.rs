@@ -51,6 +51,8 @@ fn ten() -> Vec<u64> {
 }
 
 on_each_broker! {
+    carried;
+
     async fn marrow_20_a_generator_handled_in_process_yields_its_items(world: World) {
         assert_eq!(numbers(10).await, ten());
         let handle = numbers(10).delay().await.unwrap();

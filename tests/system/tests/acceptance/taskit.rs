@@ -48,6 +48,43 @@ async fn unencodable() -> BTreeMap<Vec<u8>, u8> {
 }
 
 on_each_broker! {
+    carried, alone;
+
+    // TASKIT-17: subtasks are futures that the task waits for, or jobs of their own.
+    async fn taskit_17_a_stop_lets_running_jobs_and_their_subtasks_finish(world: World) {
+        let running = world.start();
+        let job = with_subtasks().delay().await.unwrap();
+        world.journal.wait_for("one started").await;
+        world.journal.wait_for("two started").await;
+        running.shutdown.request();
+        let late = slow(1).delay().await.unwrap();
+        world.journal.write("go");
+        tokio::time::timeout(LIMIT, running.ended()).await.unwrap().unwrap();
+        assert_eq!(job.wait(Duration::ZERO).await, Ok(()));
+        let mut lines = world.journal.lines();
+        lines.sort();
+        assert_eq!(lines, ["go", "one ended", "one started", "two ended", "two started"]);
+        assert_eq!(late.state().await, Ok(Some(JobState::Ready)), "it is for another worker");
+    }
+
+    // TASKIT-26: an error at once, without a retry, and the slot is free again.
+    async fn taskit_26_a_result_without_an_encoded_form_is_an_error(world: World) {
+        let running = world.start();
+        let error = unencodable().delay().await.unwrap().await.unwrap_err();
+        let failure = error.failure().unwrap();
+        assert_eq!((failure.kind, failure.attempt), (FailureKind::Result, 1));
+        assert!(failure.message.contains("cannot be encoded"), "{failure}");
+        assert_eq!(failure.causes, ["key must be a string"]);
+        assert_eq!(note("next").delay().await.unwrap().await, Ok(()));
+        let status = running.status.clone();
+        tokio::time::timeout(LIMIT, running.stop()).await.unwrap().unwrap();
+        assert_eq!(status.snapshot().running, 0);
+    }
+}
+
+on_each_broker! {
+    carried;
+
     // TASKIT-2: the caller sees no error; the failed job is kept all the same, so that nothing
     // is lost without a trace.
     async fn taskit_2_ignored_calls_return_at_once_and_show_no_error(world: World) {
@@ -82,23 +119,6 @@ on_each_broker! {
         assert!(world.journal.lines().is_empty());
     }
 
-    // TASKIT-17: subtasks are futures that the task waits for, or jobs of their own.
-    async fn taskit_17_a_stop_lets_running_jobs_and_their_subtasks_finish(world: World) {
-        let running = world.start();
-        let job = with_subtasks().delay().await.unwrap();
-        world.journal.wait_for("one started").await;
-        world.journal.wait_for("two started").await;
-        running.shutdown.request();
-        let late = slow(1).delay().await.unwrap();
-        world.journal.write("go");
-        tokio::time::timeout(LIMIT, running.ended()).await.unwrap().unwrap();
-        assert_eq!(job.wait(Duration::ZERO).await, Ok(()));
-        let mut lines = world.journal.lines();
-        lines.sort();
-        assert_eq!(lines, ["go", "one ended", "one started", "two ended", "two started"]);
-        assert_eq!(late.state().await, Ok(Some(JobState::Ready)), "it is for another worker");
-    }
-
     // TASKIT-18: what ran is given back, and is no worse off for it.
     async fn taskit_18_a_second_request_ends_the_worker_and_gives_its_jobs_back(world: World) {
         // Far more patience than the test has.
@@ -116,19 +136,5 @@ on_each_broker! {
         world.journal.write("go");
         world.drain().await;
         assert_eq!(job.await, Ok(()));
-    }
-
-    // TASKIT-26: an error at once, without a retry, and the slot is free again.
-    async fn taskit_26_a_result_without_an_encoded_form_is_an_error(world: World) {
-        let running = world.start();
-        let error = unencodable().delay().await.unwrap().await.unwrap_err();
-        let failure = error.failure().unwrap();
-        assert_eq!((failure.kind, failure.attempt), (FailureKind::Result, 1));
-        assert!(failure.message.contains("cannot be encoded"), "{failure}");
-        assert_eq!(failure.causes, ["key must be a string"]);
-        assert_eq!(note("next").delay().await.unwrap().await, Ok(()));
-        let status = running.status.clone();
-        tokio::time::timeout(LIMIT, running.stop()).await.unwrap().unwrap();
-        assert_eq!(status.snapshot().running, 0);
     }
 }

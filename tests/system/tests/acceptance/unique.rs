@@ -44,6 +44,8 @@ async fn is_unique_while_it_lives(world: &World, key: &str, call: impl Fn() -> C
 }
 
 on_each_broker! {
+    carried;
+
     // WORQ-16: an id is always new; what the caller chooses is a key.
     async fn worq_16_a_key_is_refused_while_its_job_lives(world: World) {
         is_unique_while_it_lives(&world, "int", || add([1, 3]).unique("int")).await;

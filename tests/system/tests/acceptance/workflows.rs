@@ -41,6 +41,8 @@ fn text_of(part: Result<u64, JobError>) -> String {
 }
 
 on_each_broker! {
+    carried;
+
     async fn worq_7_calls_as_arguments_arrive_as_their_values(world: World) {
         let job = sum(gather([1, 2, 3].map(value))).delay().await.unwrap();
         world.drain().await;
@@ -81,6 +83,26 @@ fn combine(triples: HashMap<u64, Triple>) -> HashMap<u64, Triple> {
 }
 
 on_each_broker! {
+    carried, alone;
+
+    // WORQ-15: a running job whose worker is gone for good is failed by the store, and whoever
+    // waits is told.
+    async fn worq_15_who_waits_for_a_job_that_is_lost_is_told(world: World) {
+        let lost = value(1).delay().await.unwrap();
+        let waiting = tokio::spawn(lost.clone());
+        for _ in 0..4 {
+            let [taken] = &world.take(1).await[..] else { panic!("it was given back") };
+            world.broker().begin(&taken.receipt).await.unwrap();
+            world.advance(World::LEASE);
+            world.upkeep().await;
+        }
+        assert!(matches!(waiting.await.unwrap(), Err(JobError::Lost(_))));
+    }
+}
+
+on_each_broker! {
+    carried;
+
     async fn worq_9_three_diamonds_come_together_in_one_map(world: World) {
         let mut diamonds = Vec::new();
         for number in 1..=3 {
@@ -199,20 +221,6 @@ on_each_broker! {
         assert!(world.journal.lines().is_empty(), "neither was run");
     }
 
-    // WORQ-15: a running job whose worker is gone for good is failed by the store, and whoever
-    // waits is told.
-    async fn worq_15_who_waits_for_a_job_that_is_lost_is_told(world: World) {
-        let lost = value(1).delay().await.unwrap();
-        let waiting = tokio::spawn(lost.clone());
-        for _ in 0..4 {
-            let [taken] = &world.take(1).await[..] else { panic!("it was given back") };
-            world.broker().begin(&taken.receipt).await.unwrap();
-            world.advance(World::LEASE);
-            world.upkeep().await;
-        }
-        assert!(matches!(waiting.await.unwrap(), Err(JobError::Lost(_))));
-    }
-
     // WORQ-37: a lost job runs again; the dependant learns of the loss once that was in vain.
     async fn worq_37_what_waits_for_a_lost_job_is_told(world: World) {
         let lost = value(1).delay().await.unwrap();
@@ -266,6 +274,8 @@ async fn sleeps(State(journal): State<Journal>, span: Duration) -> u64 {
 }
 
 on_each_store! {
+    carried;
+
     // WORQ-31: two processes. Each has five slots: ten jobs at once are in both.
     async fn worq_31_two_worker_processes_add_ten_numbers(store: Store) {
         let (client, ledger, gate) = (store.client().await, store.file("ledger"), store.file("gate"));
@@ -301,12 +311,27 @@ async fn worq_46_nothing_gathered_here_is_an_empty_list_at_once() {
 }
 
 on_each_broker! {
+    carried, alone;
+
     async fn worq_46_nothing_gathered_in_a_job_is_an_empty_list(world: World) {
         let none = gather(Vec::<Call<u64>>::new()).delay().await.unwrap();
         let length = length(gather(Vec::<Call<u64>>::new())).delay().await.unwrap();
         world.drain().await;
         assert_eq!((none.await, length.await), (Ok(vec![]), Ok(0)));
     }
+
+    async fn marrow_28_a_map_over_texts_is_one_job_each_and_answers_in_order(world: World) {
+        let texts = ["Übung", "日本語", "naïve", "Ωmega"];
+        let jobs = world.client.delay_all(texts.map(backwards)).await.unwrap();
+        assert_eq!(world.waiting().await, 4);
+        world.drain().await;
+        let answers: Vec<_> = map(jobs).map(Result::unwrap).collect().await;
+        assert_eq!(answers, ["gnubÜ", "語本日", "evïan", "agemΩ"]);
+    }
+}
+
+on_each_broker! {
+    carried;
 
     async fn worq_47_sets_have_a_final_task_and_nest(world: World) {
         let flat = sum(gather([1, 2, 3].map(value))).delay().await.unwrap();
@@ -337,15 +362,6 @@ on_each_broker! {
         assert_eq!(error.failure().unwrap().message, too_low(failed).to_string());
         assert!(world.journal.lines().is_empty(), "the final task was not run");
         assert_eq!(each.await, Ok(vec![Ok(11), Err(too_low(failed)), Ok(13)]));
-    }
-
-    async fn marrow_28_a_map_over_texts_is_one_job_each_and_answers_in_order(world: World) {
-        let texts = ["Übung", "日本語", "naïve", "Ωmega"];
-        let jobs = world.client.delay_all(texts.map(backwards)).await.unwrap();
-        assert_eq!(world.jobs().await.len(), 4);
-        world.drain().await;
-        let answers: Vec<_> = map(jobs).map(Result::unwrap).collect().await;
-        assert_eq!(answers, ["gnubÜ", "語本日", "evïan", "agemΩ"]);
     }
 
     // MARROW-29: each answer says that it did not come in time, and the late jobs are cancelled.
@@ -389,6 +405,8 @@ fn byte_length(text: String) -> usize {
 // TASKIT-5 to 9: what the original's mediator is, from one thread to another in a process, is a
 // handle of a job: the worker sets it once, and any number of waiters read it.
 on_each_broker! {
+    carried, alone;
+
     async fn taskit_5_a_waiter_gets_what_a_worker_hands_over_later(world: World) {
         let running = world.start();
         let job = held(7).delay().await.unwrap();

@@ -50,15 +50,7 @@ impl fmt::Display for Fail {
 impl std::error::Error for Fail {}
 
 on_each_broker! {
-    // WORQ-1: a task is known by a name, but called as the typed function that it is.
-    async fn worq_1_a_worker_runs_a_task_that_is_known_by_its_name_once(world: World) {
-        let job = func("arg").delay().await.unwrap();
-        let running = world.start();
-        job.await.unwrap();
-        running.stop().await.unwrap();
-        assert_eq!(world.journal.lines(), ["arg"]);
-        assert_eq!(world.jobs().await[0].task, "worq.func");
-    }
+    carried, alone;
 
     // WORQ-2: the handle's text form is constant; its state says what became of the job.
     async fn worq_2_a_handle_waits_for_the_result(world: World) {
@@ -71,6 +63,115 @@ on_each_broker! {
         assert_eq!(job.wait(LIMIT).await, Ok("arg".to_owned()));
         assert_eq!(world.client.handle::<String>(job.id()).await, Ok("arg".to_owned()));
         running.stop().await.unwrap();
+    }
+
+    // WORQ-6: the type of the error is a field of the failure rather than part of its text.
+    async fn worq_6_an_error_of_a_task_reaches_the_handle_with_type_and_text(world: World) {
+        let job = fails().delay().await.unwrap();
+        assert_eq!(world.drain().await.failed, 1);
+        assert_eq!(job.state().await, Ok(Some(JobState::Failed)));
+        let error = job.clone().await.unwrap_err();
+        let expected = format!("task `worq.fails` failed (job {}, attempt 1): fail!", job.id());
+        assert_eq!(error.to_string(), expected);
+        let failure = error.failure().unwrap();
+        assert_eq!(failure.kind, FailureKind::Error);
+        assert_eq!(failure.error_type.as_deref(), Some(std::any::type_name::<Fail>()));
+    }
+
+    async fn worq_11_each_worker_sees_only_the_jobs_of_its_own_queue(world: World) {
+        let (of_foo, of_bar) = (Journal::new(), Journal::new());
+        let serve = |name: &str, journal: &Journal| {
+            let worker = world.worker().serve([QueueConfig::new(queue(name))]);
+            world.start_with(worker.provide(journal.clone()))
+        };
+        let workers = [serve("foo", &of_foo), serve("bar", &of_bar)];
+        for name in ["bar", "foo", "foo", "bar"] {
+            func(name).queue(name).delay().await.unwrap().await.unwrap();
+        }
+        for worker in workers {
+            worker.stop().await.unwrap();
+        }
+        assert_eq!(of_foo.lines(), ["foo", "foo"]);
+        assert_eq!(of_bar.lines(), ["bar", "bar"]);
+    }
+
+    // WORQ-14: an object that the worker holds is its `State`; one whose method is a task goes
+    // along with the call.
+    async fn worq_14_a_method_changes_an_object_that_the_worker_holds(world: World) {
+        let counter = Counter { name: "visits".to_owned() };
+        let job = counter.add(3).delay().await.unwrap();
+        assert_eq!(world.drain().await.done, 1);
+        assert_eq!(job.await, Ok(()));
+        assert_eq!(world.journal.lines(), ["visits + 3"]);
+    }
+
+    // WORQ-22: the worker lives on; in the original its thread died of the interrupt.
+    async fn worq_22_a_panic_fails_the_job_and_not_its_worker(world: World) {
+        let running = world.start_with(world.worker().config(one_at_a_time()));
+        let job = interrupted().delay().await.unwrap();
+        let error = job.clone().await.unwrap_err();
+        let expected =
+            format!("task `worq.interrupted` panicked (job {}, attempt 1): interrupted", job.id());
+        assert_eq!(error.to_string(), expected);
+        assert!(matches!(error, JobError::Panicked(_)));
+        assert_eq!(job.state().await, Ok(Some(JobState::Failed)));
+        assert_eq!(func("next").delay().await.unwrap().await, Ok("next".to_owned()));
+        running.stop().await.unwrap();
+    }
+
+    // WORQ-32: a negative wait is no `Duration`, so only zero is left to test.
+    // WORQ-33: an early look is an error of its own, and the handle can be asked again.
+    async fn worq_32_and_33_a_wait_of_zero_looks_once_and_finds_nothing_yet(world: World) {
+        let job = func("arg").delay().await.unwrap();
+        let error = job.wait(Duration::ZERO).await.unwrap_err();
+        assert_eq!(error, JobError::NotYet { job: job.id(), waited: Duration::ZERO });
+        let expected = format!("job {} was not finished after 0s", job.id());
+        assert_eq!(error.to_string(), expected);
+        world.drain().await;
+        assert_eq!(job.wait(Duration::ZERO).await, Ok("arg".to_owned()));
+    }
+
+    // WORQ-39: values out of range are reported by `.delay()`; a back-off, a span or a mix of
+    // `ignore_result` and `keep_result` that makes no sense on the attribute does not compile.
+    async fn worq_39_an_option_without_sense_is_refused_before_anything_is_stored(world: World) {
+        let calls = [
+            (func("a").queue("no such name"), "`no such name` is not a queue name"),
+            (func("a").priority(3), "priority 3 is out of range"),
+            (func("a").header("traceparent", "mine"), "`mine`"),
+        ];
+        for (call, reason) in calls {
+            let error = call.delay().await.unwrap_err();
+            assert!(matches!(error, DelayError::Option { .. }), "{error:?}");
+            let error = error.to_string();
+            assert!(error.starts_with("cannot delay task `worq.func`: "), "{error}");
+            assert!(error.contains(reason), "{error}");
+        }
+        assert_eq!(world.waiting().await, 0);
+    }
+
+    async fn worq_43_jobs_are_taken_in_the_order_in_which_they_were_delayed(world: World) {
+        for number in 0..3 {
+            func(number.to_string()).delay().await.unwrap();
+        }
+        // In one batch as well.
+        world.client.delay_all((3..9).map(|number| func(number.to_string()))).await.unwrap();
+        world.drain_with(world.worker().config(one_at_a_time())).await;
+        let expected: Vec<String> = (0..9).map(|number| number.to_string()).collect();
+        assert_eq!(world.journal.lines(), expected);
+    }
+}
+
+on_each_broker! {
+    carried;
+
+    // WORQ-1: a task is known by a name, but called as the typed function that it is.
+    async fn worq_1_a_worker_runs_a_task_that_is_known_by_its_name_once(world: World) {
+        let job = func("arg").delay().await.unwrap();
+        let running = world.start();
+        job.await.unwrap();
+        running.stop().await.unwrap();
+        assert_eq!(world.journal.lines(), ["arg"]);
+        assert_eq!(world.jobs().await[0].task, "worq.func");
     }
 
     // WORQ-3: the call returns a handle all the same, which says that there is nothing to read.
@@ -115,46 +216,6 @@ on_each_broker! {
         assert_eq!(error.to_string(), expected);
     }
 
-    // WORQ-6: the type of the error is a field of the failure rather than part of its text.
-    async fn worq_6_an_error_of_a_task_reaches_the_handle_with_type_and_text(world: World) {
-        let job = fails().delay().await.unwrap();
-        assert_eq!(world.drain().await.failed, 1);
-        assert_eq!(job.state().await, Ok(Some(JobState::Failed)));
-        let error = job.clone().await.unwrap_err();
-        let expected = format!("task `worq.fails` failed (job {}, attempt 1): fail!", job.id());
-        assert_eq!(error.to_string(), expected);
-        let failure = error.failure().unwrap();
-        assert_eq!(failure.kind, FailureKind::Error);
-        assert_eq!(failure.error_type.as_deref(), Some(std::any::type_name::<Fail>()));
-    }
-
-    async fn worq_11_each_worker_sees_only_the_jobs_of_its_own_queue(world: World) {
-        let (of_foo, of_bar) = (Journal::new(), Journal::new());
-        let serve = |name: &str, journal: &Journal| {
-            let worker = world.worker().serve([QueueConfig::new(queue(name))]);
-            world.start_with(worker.provide(journal.clone()))
-        };
-        let workers = [serve("foo", &of_foo), serve("bar", &of_bar)];
-        for name in ["bar", "foo", "foo", "bar"] {
-            func(name).queue(name).delay().await.unwrap().await.unwrap();
-        }
-        for worker in workers {
-            worker.stop().await.unwrap();
-        }
-        assert_eq!(of_foo.lines(), ["foo", "foo"]);
-        assert_eq!(of_bar.lines(), ["bar", "bar"]);
-    }
-
-    // WORQ-14: an object that the worker holds is its `State`; one whose method is a task goes
-    // along with the call.
-    async fn worq_14_a_method_changes_an_object_that_the_worker_holds(world: World) {
-        let counter = Counter { name: "visits".to_owned() };
-        let job = counter.add(3).delay().await.unwrap();
-        assert_eq!(world.drain().await.done, 1);
-        assert_eq!(job.await, Ok(()));
-        assert_eq!(world.journal.lines(), ["visits + 3"]);
-    }
-
     // WORQ-19: a part can be cleared too, by task, queue, state or time.
     async fn worq_19_a_queue_can_be_cleared_and_so_can_a_part_of_it(world: World) {
         let first = func("a").delay().await.unwrap();
@@ -172,32 +233,6 @@ on_each_broker! {
         assert!(matches!(first.await, Err(JobError::NotKept { .. })));
     }
 
-    // WORQ-22: the worker lives on; in the original its thread died of the interrupt.
-    async fn worq_22_a_panic_fails_the_job_and_not_its_worker(world: World) {
-        let running = world.start_with(world.worker().config(one_at_a_time()));
-        let job = interrupted().delay().await.unwrap();
-        let error = job.clone().await.unwrap_err();
-        let expected =
-            format!("task `worq.interrupted` panicked (job {}, attempt 1): interrupted", job.id());
-        assert_eq!(error.to_string(), expected);
-        assert!(matches!(error, JobError::Panicked(_)));
-        assert_eq!(job.state().await, Ok(Some(JobState::Failed)));
-        assert_eq!(func("next").delay().await.unwrap().await, Ok("next".to_owned()));
-        running.stop().await.unwrap();
-    }
-
-    // WORQ-32: a negative wait is no `Duration`, so only zero is left to test.
-    // WORQ-33: an early look is an error of its own, and the handle can be asked again.
-    async fn worq_32_and_33_a_wait_of_zero_looks_once_and_finds_nothing_yet(world: World) {
-        let job = func("arg").delay().await.unwrap();
-        let error = job.wait(Duration::ZERO).await.unwrap_err();
-        assert_eq!(error, JobError::NotYet { job: job.id(), waited: Duration::ZERO });
-        let expected = format!("job {} was not finished after 0s", job.id());
-        assert_eq!(error.to_string(), expected);
-        world.drain().await;
-        assert_eq!(job.wait(Duration::ZERO).await, Ok("arg".to_owned()));
-    }
-
     async fn worq_38_a_result_is_kept_for_as_long_as_the_call_said(world: World) {
         let short = func("short").keep_result(Duration::from_secs(1)).delay().await.unwrap();
         let long = func("long").delay().await.unwrap();
@@ -211,24 +246,6 @@ on_each_broker! {
         assert!(matches!(error, JobError::NotKept { .. }));
         assert!(error.to_string().contains("its retention is over"), "{error}");
         assert_eq!(long.await, Ok("long".to_owned()));
-    }
-
-    // WORQ-39: values out of range are reported by `.delay()`; a back-off, a span or a mix of
-    // `ignore_result` and `keep_result` that makes no sense on the attribute does not compile.
-    async fn worq_39_an_option_without_sense_is_refused_before_anything_is_stored(world: World) {
-        let calls = [
-            (func("a").queue("no such name"), "`no such name` is not a queue name"),
-            (func("a").priority(3), "priority 3 is out of range"),
-            (func("a").header("traceparent", "mine"), "`mine`"),
-        ];
-        for (call, reason) in calls {
-            let error = call.delay().await.unwrap_err();
-            assert!(matches!(error, DelayError::Option { .. }), "{error:?}");
-            let error = error.to_string();
-            assert!(error.starts_with("cannot delay task `worq.func`: "), "{error}");
-            assert!(error.contains(reason), "{error}");
-        }
-        assert!(world.jobs().await.is_empty());
     }
 
     // WORQ-41: not dropped but parked, with the bytes and the reason, for whoever can mend it.
@@ -255,17 +272,6 @@ on_each_broker! {
         assert_eq!(record.envelope.as_slice(), garbage);
         assert_eq!(func("next").delay().await.unwrap().await, Ok("next".to_owned()));
         running.stop().await.unwrap();
-    }
-
-    async fn worq_43_jobs_are_taken_in_the_order_in_which_they_were_delayed(world: World) {
-        for number in 0..3 {
-            func(number.to_string()).delay().await.unwrap();
-        }
-        // In one batch as well.
-        world.client.delay_all((3..9).map(|number| func(number.to_string()))).await.unwrap();
-        world.drain_with(world.worker().config(one_at_a_time())).await;
-        let expected: Vec<String> = (0..9).map(|number| number.to_string()).collect();
-        assert_eq!(world.journal.lines(), expected);
     }
 }
 
@@ -337,6 +343,8 @@ mod spaces {
 }
 
 on_each_broker! {
+    carried, alone;
+
     // WORQ-12: the namespace of a task is its module.
     async fn worq_12_a_module_is_a_namespace_of_tasks(world: World) {
         let first = module::path::foo();
@@ -378,25 +386,7 @@ async fn worq_40_two_tasks_of_one_name_are_refused_unless_one_is_chosen(client: 
 }
 
 on_each_store! {
-    // WORQ-26: ours runs a lost job again; only one that takes its workers down each time is reported
-    // as lost (`only_the_job_that_kills_its_worker_ends_as_lost` in the suite `faults`). With
-    // processes.
-    async fn worq_26_the_job_of_a_worker_that_died_runs_again_and_its_waiter_is_answered(
-        store: Store,
-    ) {
-        let (client, ledger) = (store.client().await, store.file("ledger"));
-        let mut first = store.start(PROGRAM, &["run", "--lease", "1s"]);
-        let job = abort_process_once(ledger.clone()).delay_on(&client).await.unwrap();
-        let waiting = tokio::spawn(job.clone());
-        let ended = tokio::task::spawn_blocking(move || first.wait(LIMIT)).await.unwrap();
-        assert_eq!(ended.code(), None, "it was ended by a signal");
-        let _second = store.start(PROGRAM, &["run", "--lease", "1s"]);
-        let answer = tokio::time::timeout(Duration::from_secs(30), waiting).await;
-        assert_eq!(answer.expect("a lease is much shorter").unwrap(), Ok("survived".to_owned()));
-        assert_eq!(lines(&ledger), ["run", "run"]);
-        let record = job.record().await.unwrap().unwrap();
-        assert_eq!((record.losses, record.failures), (1, 0));
-    }
+    carried, alone;
 
     // WORQ-28: with processes and signals.
     async fn worq_28_a_worker_told_to_stop_lets_the_running_task_finish_and_exits(store: Store) {
@@ -438,6 +428,30 @@ on_each_store! {
         let status = tokio::task::spawn_blocking(move || worker.wait(LIMIT)).await.unwrap();
         assert_eq!(status.code(), Some(0));
         assert_eq!(late.state().await, Ok(Some(JobState::Ready)), "it is for another worker");
+    }
+}
+
+on_each_store! {
+    carried;
+
+    // WORQ-26: ours runs a lost job again; only one that takes its workers down each time is reported
+    // as lost (`only_the_job_that_kills_its_worker_ends_as_lost` in the suite `faults`). With
+    // processes.
+    async fn worq_26_the_job_of_a_worker_that_died_runs_again_and_its_waiter_is_answered(
+        store: Store,
+    ) {
+        let (client, ledger) = (store.client().await, store.file("ledger"));
+        let mut first = store.start(PROGRAM, &["run", "--lease", "1s"]);
+        let job = abort_process_once(ledger.clone()).delay_on(&client).await.unwrap();
+        let waiting = tokio::spawn(job.clone());
+        let ended = tokio::task::spawn_blocking(move || first.wait(LIMIT)).await.unwrap();
+        assert_eq!(ended.code(), None, "it was ended by a signal");
+        let _second = store.start(PROGRAM, &["run", "--lease", "1s"]);
+        let answer = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        assert_eq!(answer.expect("a lease is much shorter").unwrap(), Ok("survived".to_owned()));
+        assert_eq!(lines(&ledger), ["run", "run"]);
+        let record = job.record().await.unwrap().unwrap();
+        assert_eq!((record.losses, record.failures), (1, 0));
     }
 }
 

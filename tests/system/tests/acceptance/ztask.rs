@@ -79,6 +79,8 @@ fn ztask_1_a_plain_call_runs_here_and_returns_the_functions_value() {
 }
 
 on_each_broker! {
+    carried, alone;
+
     /// ZTASK-2 and 3: `.async` and its older form `.delay` are one here. Arguments have names,
     /// whatever way they are passed.
     async fn ztask_2_3_a_delayed_call_runs_in_a_worker_with_its_arguments(world: World) {
@@ -97,6 +99,54 @@ on_each_broker! {
         assert_eq!(told, expected);
         worker.stop().await.unwrap();
     }
+
+    /// ZTASK-8: the original runs the function in the caller. Here `.delay()` that is Ok means
+    /// stored, so it is an error, and what to do instead is the caller's choice.
+    async fn ztask_8_a_call_that_cannot_be_stored_is_an_error_and_runs_nowhere(world: World) {
+        world.client.close().await.unwrap();
+        let error = write("lost").delay().await.unwrap_err();
+        let DelayError::Broker { task, source } = &error else { panic!("{error:?}") };
+        assert_eq!(*task, write("").task().name);
+        assert!(matches!(**source, BrokerError::Closed { .. }), "{source:?}");
+        assert!(world.journal.lines().is_empty());
+        assert_eq!(write("here").with(world.journal.clone()).await, "here");
+    }
+
+    async fn ztask_12_without_retries_there_is_one_attempt(world: World) {
+        let job = fail_until(2).retries(0).delay().await.unwrap();
+        let ended = world.drain().await;
+        assert_eq!((ended.retried, ended.failed), (0, 1));
+        assert_eq!(job.state().await.unwrap(), Some(JobState::Failed));
+        assert_eq!(world.journal.lines(), ["attempt 1"]);
+    }
+
+    async fn ztask_13_another_worker_leaves_a_failed_job_alone(world: World) {
+        let job = need_permit("A").delay().await.unwrap();
+        world.drain().await;
+        world.advance(Duration::from_secs(365 * 24 * 60 * 60));
+        world.upkeep().await;
+        world.drain().await;
+        assert_eq!(world.journal.lines(), ["A"]);
+        assert_eq!(job.state().await.unwrap(), Some(JobState::Failed));
+    }
+
+    /// ZTASK-15: the original waits 5 s after its start; here the jobs are free when the leases
+    /// of the worker that is gone have ended.
+    async fn ztask_15_jobs_of_a_worker_that_died_run_in_order_of_creation(world: World) {
+        for name in ["A", "B", "C"] {
+            write(name).delay().await.unwrap();
+        }
+        assert_eq!(world.take(3).await.len(), 3);
+        world.drain().await;
+        assert!(world.journal.lines().is_empty());
+        world.advance(World::LEASE);
+        world.drain_with(world.worker().config(one_at_a_time())).await;
+        assert_eq!(world.journal.lines(), ["A", "B", "C"]);
+    }
+}
+
+on_each_broker! {
+    carried;
 
     async fn ztask_4_a_call_after_5_s_runs_5_s_later(world: World) {
         let worker = world.start();
@@ -144,18 +194,6 @@ on_each_broker! {
         assert!(world.journal.lines().is_empty());
         let task = job.task().to_owned();
         assert_eq!(job.await.unwrap_err(), JobError::Disabled { task });
-    }
-
-    /// ZTASK-8: the original runs the function in the caller. Here `.delay()` that is Ok means
-    /// stored, so it is an error, and what to do instead is the caller's choice.
-    async fn ztask_8_a_call_that_cannot_be_stored_is_an_error_and_runs_nowhere(world: World) {
-        world.client.close().await.unwrap();
-        let error = write("lost").delay().await.unwrap_err();
-        let DelayError::Broker { task, source } = &error else { panic!("{error:?}") };
-        assert_eq!(*task, write("").task().name);
-        assert!(matches!(**source, BrokerError::Closed { .. }), "{source:?}");
-        assert!(world.journal.lines().is_empty());
-        assert_eq!(write("here").with(world.journal.clone()).await, "here");
     }
 
     /// ZTASK-9: the original deletes a job that succeeded, and has no results. Here its outcome
@@ -225,24 +263,6 @@ on_each_broker! {
         assert_eq!(world.journal.lines().len(), 3);
     }
 
-    async fn ztask_12_without_retries_there_is_one_attempt(world: World) {
-        let job = fail_until(2).retries(0).delay().await.unwrap();
-        let ended = world.drain().await;
-        assert_eq!((ended.retried, ended.failed), (0, 1));
-        assert_eq!(job.state().await.unwrap(), Some(JobState::Failed));
-        assert_eq!(world.journal.lines(), ["attempt 1"]);
-    }
-
-    async fn ztask_13_another_worker_leaves_a_failed_job_alone(world: World) {
-        let job = need_permit("A").delay().await.unwrap();
-        world.drain().await;
-        world.advance(Duration::from_secs(365 * 24 * 60 * 60));
-        world.upkeep().await;
-        world.drain().await;
-        assert_eq!(world.journal.lines(), ["A"]);
-        assert_eq!(job.state().await.unwrap(), Some(JobState::Failed));
-    }
-
     /// ZTASK-14 and 17: a replay is a command, not a flag of the worker. The original gives a
     /// replayed job one attempt; here it starts anew with all its retries, none for these.
     async fn ztask_14_17_a_replay_runs_each_failed_job_once_in_order_of_creation(world: World) {
@@ -269,20 +289,6 @@ on_each_broker! {
         assert_eq!(world.journal.lines().len(), 8);
         let again = world.operate().replay(&JobFilter::default()).await.unwrap();
         assert_eq!(again, [jobs[1].id()]);
-    }
-
-    /// ZTASK-15: the original waits 5 s after its start; here the jobs are free when the leases
-    /// of the worker that is gone have ended.
-    async fn ztask_15_jobs_of_a_worker_that_died_run_in_order_of_creation(world: World) {
-        for name in ["A", "B", "C"] {
-            write(name).delay().await.unwrap();
-        }
-        assert_eq!(world.take(3).await.len(), 3);
-        world.drain().await;
-        assert!(world.journal.lines().is_empty());
-        world.advance(World::LEASE);
-        world.drain_with(world.worker().config(one_at_a_time())).await;
-        assert_eq!(world.journal.lines(), ["A", "B", "C"]);
     }
 
     async fn ztask_16_a_restart_does_not_change_when_a_job_is_due(world: World) {
@@ -404,6 +410,51 @@ async fn ztask_8_a_store_that_cannot_be_opened_is_an_error_that_names_it() {
 }
 
 on_each_store! {
+    carried, alone;
+
+    /// ZTASK-15 with processes: SIGKILL while one job runs and two wait.
+    async fn ztask_15_jobs_of_a_killed_worker_process_run_in_the_next_one(store: Store) {
+        let client = store.client().await;
+        let (ledger, gate) = (store.file("ledger"), store.file("gate"));
+        let calls = (1..=3).map(|id| wait_for_file(&ledger, id, &gate));
+        let jobs = client.delay_all(calls).await.unwrap();
+        let args = ["run", "--concurrency", "1", "--lease", "1s"];
+        let first = store.start(PROGRAM, &args);
+        until_written(&ledger, "start 1").await;
+        first.kill();
+        std::fs::write(&gate, "").unwrap();
+        let _second = store.start(PROGRAM, &args);
+        for (id, job) in (1..).zip(jobs) {
+            assert_eq!(job.wait(LIMIT).await.unwrap(), id);
+        }
+        let count = |line: &str| lines(&ledger).iter().filter(|it| *it == line).count();
+        assert_eq!([count("start 1"), count("start 2"), count("start 3")], [2, 1, 1]);
+        assert_eq!([count("end 1"), count("end 2"), count("end 3")], [1, 1, 1]);
+    }
+
+    /// ZTASK-21, and the line of ZTASK-23.
+    async fn ztask_21_23_a_log_file_gets_lines_of_the_level_and_above(store: Store) {
+        let client = store.client().await;
+        let logged = async |level: &str| {
+            let id = enqueue_raw(&client, b"garbage").await;
+            let file = store.file(level);
+            let path = file.to_str().unwrap();
+            finish(&store, &["run", "--burst", "-l", level, "-f", path]);
+            (id, lines(&file))
+        };
+        let (_, told) = logged("Info").await;
+        assert!(told.iter().any(|line| line.contains(" INFO ")), "{told:#?}");
+
+        let (id, told) = logged("warning").await;
+        let [line] = &told[..] else { panic!("{told:#?}") };
+        assert!(line.contains(" ERROR ") && line.contains("job failed for good"), "{line}");
+        assert!(line.contains(&id.to_string()) && line.contains("envelope"), "{line}");
+    }
+}
+
+on_each_store! {
+    carried;
+
     /// ZTASK-2 with processes. Not on memory, as all tests of processes: it has one only.
     async fn ztask_2_a_worker_process_runs_the_calls_of_another_process(store: Store) {
         let client = store.client().await;
@@ -440,26 +491,6 @@ on_each_store! {
         assert_eq!(lines(&ledger).len(), 6);
     }
 
-    /// ZTASK-15 with processes: SIGKILL while one job runs and two wait.
-    async fn ztask_15_jobs_of_a_killed_worker_process_run_in_the_next_one(store: Store) {
-        let client = store.client().await;
-        let (ledger, gate) = (store.file("ledger"), store.file("gate"));
-        let calls = (1..=3).map(|id| wait_for_file(&ledger, id, &gate));
-        let jobs = client.delay_all(calls).await.unwrap();
-        let args = ["run", "--concurrency", "1", "--lease", "1s"];
-        let first = store.start(PROGRAM, &args);
-        until_written(&ledger, "start 1").await;
-        first.kill();
-        std::fs::write(&gate, "").unwrap();
-        let _second = store.start(PROGRAM, &args);
-        for (id, job) in (1..).zip(jobs) {
-            assert_eq!(job.wait(LIMIT).await.unwrap(), id);
-        }
-        let count = |line: &str| lines(&ledger).iter().filter(|it| *it == line).count();
-        assert_eq!([count("start 1"), count("start 2"), count("start 3")], [2, 1, 1]);
-        assert_eq!([count("end 1"), count("end 2"), count("end 3")], [1, 1, 1]);
-    }
-
     /// ZTASK-16 with processes; it waits in real time.
     async fn ztask_16_a_delayed_job_outlives_its_client_and_a_killed_worker(store: Store) {
         let client = store.client().await;
@@ -478,25 +509,6 @@ on_each_store! {
         assert_eq!(due, SignedDuration::try_from(wait).unwrap());
         let late = record.started_at.unwrap().duration_since(record.due_at);
         assert!(!late.is_negative() && late < SignedDuration::from_secs(10), "{late}");
-    }
-
-    /// ZTASK-21, and the line of ZTASK-23.
-    async fn ztask_21_23_a_log_file_gets_lines_of_the_level_and_above(store: Store) {
-        let client = store.client().await;
-        let logged = async |level: &str| {
-            let id = enqueue_raw(&client, b"garbage").await;
-            let file = store.file(level);
-            let path = file.to_str().unwrap();
-            finish(&store, &["run", "--burst", "-l", level, "-f", path]);
-            (id, lines(&file))
-        };
-        let (_, told) = logged("Info").await;
-        assert!(told.iter().any(|line| line.contains(" INFO ")), "{told:#?}");
-
-        let (id, told) = logged("warning").await;
-        let [line] = &told[..] else { panic!("{told:#?}") };
-        assert!(line.contains(" ERROR ") && line.contains("job failed for good"), "{line}");
-        assert!(line.contains(&id.to_string()) && line.contains("envelope"), "{line}");
     }
 }
 

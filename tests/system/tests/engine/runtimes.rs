@@ -38,7 +38,7 @@ fn left_behind(world: &World) -> (Runtime, Handle<u64>) {
 
 #[test]
 fn a_handle_is_answered_though_the_runtime_that_waited_first_is_not_driven() {
-    let world = current_thread().block_on(World::memory());
+    let world = current_thread().block_on(World::memory(World::EVENTS));
     let (_kept, handle) = left_behind(&world);
     current_thread().block_on(async {
         let answered = tokio::spawn(tokio::time::timeout(LIMIT, handle));
@@ -49,7 +49,7 @@ fn a_handle_is_answered_though_the_runtime_that_waited_first_is_not_driven() {
 
 #[test]
 fn a_handle_is_answered_though_the_runtime_that_waited_first_is_dropped_meanwhile() {
-    let world = current_thread().block_on(World::memory());
+    let world = current_thread().block_on(World::memory(World::EVENTS));
     let (first, handle) = left_behind(&world);
     current_thread().block_on(async {
         let answered = tokio::spawn(tokio::time::timeout(LIMIT, handle));
@@ -63,7 +63,7 @@ fn a_handle_is_answered_though_the_runtime_that_waited_first_is_dropped_meanwhil
 
 #[test]
 fn a_handle_that_was_polled_on_one_runtime_is_answered_on_another() {
-    let world = current_thread().block_on(World::memory());
+    let world = current_thread().block_on(World::memory(World::EVENTS));
     let (first, mut handle) = left_behind(&world);
     let polled = first
         .block_on(async { tokio::time::timeout(Duration::from_millis(10), &mut handle).await });
@@ -92,7 +92,7 @@ fn sending_behind(world: &World) -> (Runtime, Client) {
 
 #[test]
 fn a_call_is_stored_though_the_runtime_that_sent_first_is_not_driven() {
-    let world = current_thread().block_on(World::memory());
+    let world = current_thread().block_on(World::memory(World::EVENTS));
     let (_kept, client) = sending_behind(&world);
     current_thread().block_on(async {
         let delayed = tokio::time::timeout(LIMIT, echo(2).delay_on(&client)).await;
@@ -104,7 +104,7 @@ fn a_call_is_stored_though_the_runtime_that_sent_first_is_not_driven() {
 
 #[test]
 fn a_call_is_stored_though_the_runtime_that_sent_first_is_dropped_meanwhile() {
-    let world = current_thread().block_on(World::memory());
+    let world = current_thread().block_on(World::memory(World::EVENTS));
     let (first, client) = sending_behind(&world);
     current_thread().block_on(async {
         let call = {

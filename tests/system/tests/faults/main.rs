@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod killed;
+mod long;
 mod streams;
 
 use std::collections::BTreeMap;

@@ -43,7 +43,7 @@ fn random_expressions_end_as_they_do_here_on_mysql() {
     check(World::mysql, CASES_OF_SERVER);
 }
 
-fn check<W: Future<Output = World>>(world: fn() -> W, cases: u32) {
+fn check<W: Future<Output = World>>(world: fn(u32) -> W, cases: u32) {
     let mut config =
         Config { failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
@@ -51,7 +51,7 @@ fn check<W: Future<Output = World>>(world: fn() -> W, cases: u32) {
     }
     let cases = (graph::graphs(), chaos::troubles());
     let checked = TestRunner::new(config).run(&cases, |(graph, trouble)| {
-        tasksystem::run(world, |world| case(world, graph, trouble));
+        tasksystem::run(|| world(World::EVENTS), |world| case(world, graph, trouble));
         Ok(())
     });
     match checked {
