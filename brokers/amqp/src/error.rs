@@ -57,6 +57,14 @@ impl AmqpError {
         move |source| Self::Failed { what, source }
     }
 
+    /// Of a connection that no node of the URL has let happen.
+    pub(crate) fn of_all_nodes(self) -> Self {
+        match self {
+            Self::Failed { source, .. } => Self::Failed { what: "connect to any node", source },
+            other => other,
+        }
+    }
+
     /// What the server says of the declaration of a queue or an exchange.
     pub(crate) fn of_declare(what: &'static str, name: &str, source: lapin::Error) -> Self {
         let ErrorKind::ProtocolError(error) = source.kind() else {
@@ -88,6 +96,12 @@ impl AmqpError {
         // "access to exchange 'amq.default' in vhost '/' refused for user 'app'"
         let name = text.split('\'').nth(1).unwrap_or("amq.default").to_owned();
         Self::NotPermitted { what: "exchange", name, text }
+    }
+
+    /// Whether a server has answered with it.
+    pub(crate) fn is_said(&self) -> bool {
+        let Self::Failed { source, .. } = self else { return false };
+        matches!(source.kind(), ErrorKind::ProtocolError(_))
     }
 
     /// Whether a queue or an exchange is not there.

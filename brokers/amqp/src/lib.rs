@@ -42,6 +42,7 @@ mod composed;
 mod driver;
 mod erase;
 mod error;
+mod hosts;
 mod keeper;
 mod ladder;
 mod leases;

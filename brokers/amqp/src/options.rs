@@ -7,6 +7,8 @@ use taskcore::Clock;
 use taskcore::broker::ConnectError;
 use url::Url;
 
+use crate::hosts::{self, Host};
+
 /// Where the server is and how it is used.
 ///
 /// As a URL: `amqp://user:password@host:port/vhost`, or `amqps://` for TLS with the certificates
@@ -18,10 +20,12 @@ use url::Url;
 /// | `prefix` | how the names of our queues begin: letters, digits, `_` and `-`, at most 40 | `hereafter` |
 /// | `consumer_timeout` | the server's own limit on how long it waits for an acknowledgement: `30m`, or `off` | `30m` |
 /// | `heartbeat` | seconds after which a silent connection is given up, 1 to 600 | 10 |
+/// | `hosts` | further nodes of the same cluster, tried in turn after the URL's own: `host:port,host:port` | none |
 /// | `results` | the URL of the store that keeps jobs and results, percent-encoded | none |
 #[derive(Clone)]
 pub struct AmqpOptions {
-    pub(crate) uri: AMQPUri,
+    uri: AMQPUri,
+    hosts: Vec<Host>,
     pub(crate) prefix: String,
     pub(crate) consumer_timeout: Option<Duration>,
     pub(crate) results: Option<String>,
@@ -83,6 +87,11 @@ impl AmqpOptions {
         format!("{scheme}://{}:{}/{vhost}", authority.host, authority.port)
     }
 
+    /// Where to connect, in the order in which it is tried.
+    pub(crate) fn nodes(&self) -> Vec<AMQPUri> {
+        hosts::in_turn(&self.uri, &self.hosts)
+    }
+
     fn try_parse(url: &str) -> Result<Self, String> {
         let mut parsed = Url::parse(url).map_err(|error| format!("{error}: {WRONG}"))?;
         if !["amqp", "amqps"].contains(&parsed.scheme()) || parsed.cannot_be_a_base() {
@@ -103,6 +112,7 @@ impl AmqpOptions {
         uri.query.connection_timeout = Some(CONNECT_TIMEOUT_MS);
         let plain = Self {
             uri,
+            hosts: Vec::new(),
             prefix: PREFIX.to_owned(),
             consumer_timeout: Some(CONSUMER_TIMEOUT),
             results: None,
@@ -126,6 +136,7 @@ impl AmqpOptions {
                 let wrong = || format!("`heartbeat` is 1 to 600 seconds, not `{value}`");
                 self.uri.query.heartbeat = Some(seconds.ok_or_else(wrong)?);
             }
+            "hosts" => self.hosts = hosts::parse(value, &self.uri.scheme)?,
             "results" if value.contains(':') => self.results = Some(value.to_owned()),
             "results" => {
                 return Err("`results` is the URL of a store, percent-encoded, such as \
@@ -135,7 +146,7 @@ impl AmqpOptions {
             _ => {
                 return Err(format!(
                     "it has an option `{name}`, which is none of `prefix`, `consumer_timeout`, \
-                     `heartbeat` and `results`"
+                     `heartbeat`, `hosts` and `results`"
                 ));
             }
         }
@@ -161,6 +172,7 @@ impl std::fmt::Debug for AmqpOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AmqpOptions")
             .field("server", &self.shown())
+            .field("hosts", &self.hosts)
             .field("prefix", &self.prefix)
             .field("consumer_timeout", &self.consumer_timeout)
             .finish_non_exhaustive()
@@ -266,6 +278,7 @@ mod tests {
         assert!(refusal("amqp://h?prefix=a.b").contains("`prefix` is 1 to 40"));
         assert!(refusal("amqp://h?consumer_timeout=1s").contains("at least 10 s"));
         assert!(refusal("amqp://h?heartbeat=0").contains("1 to 600 seconds"));
+        assert!(refusal("amqp://h?hosts=a:b").contains("`hosts` names further nodes"));
         assert!(refusal("amqp://h?pool=3").contains("an option `pool`"));
         assert!(refusal("amqp://h?results=x").contains("percent-encoded"));
         assert!(refusal("amqp://").contains("write `amqp://user:password@host/vhost`"));

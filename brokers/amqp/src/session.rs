@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
+use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -41,10 +42,29 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects, once.
+    /// Connects, once: to the first node that lets us in.
     pub(crate) async fn open(options: &AmqpOptions, epoch: u64) -> Result<Self, AmqpError> {
+        let mut nodes = options.nodes();
+        if nodes.len() == 1 {
+            return Self::open_at(nodes.remove(0), epoch).await;
+        }
+        let mut failed: Option<AmqpError> = None;
+        for node in nodes {
+            let opening = tokio::time::timeout(ONE_OF_SEVERAL, Self::open_at(node, epoch));
+            let silent = AmqpError::Silent { what: "connect", within: ONE_OF_SEVERAL };
+            match opening.await.unwrap_or(Err(silent)) {
+                Ok(session) => return Ok(session),
+                // What a node says tells more than that another does not answer.
+                Err(error) if failed.is_none() || error.is_said() => failed = Some(error),
+                Err(_) => {}
+            }
+        }
+        Err(failed.map_or(AmqpError::Down, AmqpError::of_all_nodes))
+    }
+
+    async fn open_at(node: AMQPUri, epoch: u64) -> Result<Self, AmqpError> {
         let properties = ConnectionProperties::default().with_connection_name("hereafter".into());
-        let connecting = Connection::connect_uri(options.uri.clone(), properties);
+        let connecting = Connection::connect_uri(node, properties);
         let connection = within("connect", connecting).await?;
         let consuming = within("open a channel", connection.create_channel()).await?;
         let asking = within("open a channel", connection.create_channel()).await?;
@@ -189,6 +209,10 @@ pub(crate) async fn within<T>(
 
 /// The server's default for the channels of a connection.
 const NUMBERS: usize = 2_047;
+
+/// How long one of several nodes is tried: work is to resume within 10 s, also when two have vanished
+/// without a word.
+const ONE_OF_SEVERAL: Duration = Duration::from_secs(4);
 
 /// How long one answer may take. A quorum queue that elects a leader answers within seconds.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,24 +4,24 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use futures::{StreamExt, TryStreamExt};
-use hereafter::broker::{EventKind, JobState, Lookup};
-use hereafter::{Client, Followed, JobId, QueueName};
+use anyhow::bail;
+use hereafter::{Client, JobId};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::audit::{Books, Findings};
+use crate::audit::{Findings, Records};
+use crate::books::{books, open_jobs, queues};
 use crate::fault::{Fault, Progress, Strike, Struck};
-use crate::ledger::{Fact, Reader};
+use crate::ledger::{Fact, Reader, now};
 use crate::pace::Pace;
 use crate::process::Process;
 use crate::producer::{Load, Producer};
 use crate::report::Report;
 use crate::server::{Kind, Server};
 use crate::snapshot;
-use crate::worker::{LEDGER, TASK};
+use crate::story::Outage;
+use crate::worker::LEDGER;
 
 /// What is done.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +41,11 @@ struct System {
     /// The calls that were acknowledged, and those that ran to their end.
     acknowledged: u64,
     ended: BTreeSet<u64>,
+    /// When the last delayed job is due, in microseconds.
+    last_due: u64,
+    /// After so long without a job run, and after the last one is due, the server is asked whether
+    /// there is none: what is lost is not waited for.
+    patience: Duration,
     url: String,
 }
 
@@ -49,18 +54,19 @@ impl Campaign {
     pub(crate) async fn run(&self) -> anyhow::Result<Report> {
         let folder = tempfile::tempdir()?;
         let Self { kind, fault, load, hold } = *self;
-        let server = tokio::task::spawn_blocking(move || Server::start(kind, fault)).await??;
-        let url = format!("{}?events={EVENTS}", server.url());
+        let path = folder.path().to_owned();
+        let starting = tokio::task::spawn_blocking(move || Server::start(kind, fault, &path));
+        let server = starting.await??;
+        let url = server.url(0, EVENTS)?;
         // So that the tables are there.
         Client::open(url.clone()).await?.close().await?;
-        let mut system = System::start(&url, folder.path(), &self.load)?;
+        let mut system = System::start(&server, kind, folder.path(), &load)?;
         let (progress, seen) = watch::channel(Progress::default());
         let strike = Strike { fault, jobs: load.jobs, seed: load.seed, hold };
-        let (unfinished, (server, struck)) =
+        let (is_finished, (server, struck)) =
             tokio::try_join!(system.drive(load, &progress), strike.run(server, seen))?;
         let ledgers = system.stop()?;
-        let report = self.report(&url, &ledgers, &struck, unfinished).await;
-        let mut report = report?;
+        let mut report = self.report(&url, &ledgers, &struck, is_finished).await?;
         if let (Fault::Snapshot, Server::Postgres(server)) = (fault, &server) {
             report.phases = snapshot::phases(&server.log(), &struck, report.started)?;
         }
@@ -82,17 +88,21 @@ impl Campaign {
             _ => None,
         }));
         let client = Client::open(url).await?;
-        let books = books(&client, &jobs.into_iter().collect::<Vec<_>>()).await?;
+        let records = match self.kind.is_without_store() {
+            true => Records::Queues(queues(&client).await?),
+            false => Records::Store(books(&client, &jobs.into_iter().collect::<Vec<_>>()).await?),
+        };
         client.close().await?;
         let ends = entries().filter(|entry| matches!(entry.fact, Fact::Ended(_)));
         let pace = Pace::of(ends.map(|entry| entry.at));
-        let findings = Findings::of(entries(), &books);
+        let outage = Outage { from: struck.from, until: struck.until };
+        let findings = Findings::of(entries(), &records, outage);
         Ok(Report::of(self, findings, &pace, struck, is_finished))
     }
 }
 
 impl System {
-    fn start(url: &str, folder: &Path, load: &Load) -> anyhow::Result<Self> {
+    fn start(server: &Server, kind: Kind, folder: &Path, load: &Load) -> anyhow::Result<Self> {
         let mut ledgers = Vec::new();
         let mut ledger = |name: &str| {
             let path = folder.join(format!("{name}.ledger"));
@@ -100,17 +110,26 @@ impl System {
             path
         };
         let mut workers = Vec::new();
-        for name in ["worker-1", "worker-2"] {
-            let path = ledger(name);
+        for (number, name) in ["worker-1", "worker-2"].into_iter().enumerate() {
+            let (path, url) = (ledger(name), server.url(number, EVENTS)?);
             let variables = [(LEDGER, path.as_os_str()), ("HEREAFTER_URL", url.as_ref())];
             let args = ["run", "--name", name, "--log-level", "warn"];
             workers.push(Process::start(name, folder, &args, &variables)?);
         }
-        let args = Producer::arguments(url, &ledger("producer"), load);
+        let url = server.url(workers.len(), EVENTS)?;
+        let args = Producer::arguments(&url, &ledger("producer"), load);
         let args = [vec!["produce".to_owned()], args].concat();
         let producer = Process::start("producer", folder, &args, &[])?;
-        let (acknowledged, ended) = (0, BTreeSet::new());
-        Ok(Self { producer, workers, ledgers, acknowledged, ended, url: url.to_owned() })
+        Ok(Self {
+            producer,
+            workers,
+            ledgers,
+            acknowledged: 0,
+            ended: BTreeSet::new(),
+            last_due: 0,
+            patience: if kind.is_without_store() { LONG_PAUSE } else { PAUSE },
+            url,
+        })
     }
 
     /// Watches until every job has ended, or nothing has for too long; whether they have.
@@ -132,7 +151,8 @@ impl System {
             if done > last {
                 (last, moved) = (done, Instant::now());
             }
-            let is_quiet = self.ended.len() as u64 >= self.acknowledged || moved.elapsed() > PAUSE;
+            let is_over = self.ended.len() as u64 >= self.acknowledged;
+            let is_quiet = (is_over || moved.elapsed() > self.patience) && self.are_all_due();
             if is_stored && is_quiet && self.is_drained().await {
                 break true;
             }
@@ -155,12 +175,18 @@ impl System {
             for entry in ledger.read()? {
                 match entry.fact {
                     Fact::Acknowledged(_) => self.acknowledged += 1,
+                    Fact::Delayed(due) => self.last_due = self.last_due.max(due),
                     Fact::Ended(_) => drop(self.ended.insert(entry.call)),
                     _ => {}
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether every delayed job has had its time, and a second to come.
+    fn are_all_due(&self) -> bool {
+        now() > self.last_due + 1_000_000
     }
 
     /// Whether no job is open. A store that cannot be asked now is asked again.
@@ -182,45 +208,6 @@ impl System {
     }
 }
 
-async fn open_jobs(client: &Client) -> anyhow::Result<u64> {
-    let open = client.connection().context("the client has no connection")?;
-    let depths = open.broker.depth(&[QueueName::DEFAULT]).await?;
-    let states = |depth: &hereafter::broker::Depth| {
-        [depth.ready, depth.scheduled, depth.blocked, depth.running]
-            .into_iter()
-            .flatten()
-            .sum::<u64>()
-    };
-    Ok(depths.iter().map(states).sum())
-}
-
-/// What the store says of these jobs.
-async fn books(client: &Client, jobs: &[JobId]) -> anyhow::Result<Books> {
-    let mut books = Books { open: open_jobs(client).await?, ..Books::default() };
-    for (job, lookup) in client.outcomes(jobs).await? {
-        let is_done = matches!(lookup, Lookup::Final(outcome) if outcome.state == JobState::Done);
-        books.done.insert(job, is_done);
-    }
-    let mut events = client.events().from_oldest().until_quiet(QUIET).boxed();
-    while let Some(followed) = events.try_next().await? {
-        match followed {
-            Followed::Event(event) if event.kind == EventKind::Done => {
-                *books.verdicts.entry(event.job).or_default() += 1;
-            }
-            Followed::Event(_) => {}
-            Followed::Missed(count) => bail!("the store has dropped {count} events"),
-        }
-    }
-    let stats = client.stats().await?;
-    for stats in stats.iter().filter(|stats| stats.task == TASK) {
-        books.stored += stats.stored;
-        books.ended_done += stats.done;
-        books.failures += stats.failed + stats.retried;
-        books.leases_lost += stats.lost;
-    }
-    Ok(books)
-}
-
 /// A bar with rate and time left; hidden where no terminal is there.
 fn bar(jobs: u64) -> ProgressBar {
     let style = "{bar:30} {pos}/{len} jobs  {per_sec}  {eta} left";
@@ -235,15 +222,14 @@ const EVENTS: u32 = 1_000_000_000;
 /// How often the ledgers are read.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// After so long without a job run the store is asked whether there is none: what is lost is not
-/// waited for.
+/// A store knows whether jobs are open.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// RabbitMQ alone knows it only of those that are ready, and not of those that are on their way.
+const LONG_PAUSE: Duration = Duration::from_secs(10);
 
 /// After so long without a job stored or run there will be none: leases of 30 s have ended.
 const STUCK: Duration = Duration::from_secs(90);
 
 /// Longer than a worker's grace.
 const STOP: Duration = Duration::from_secs(40);
-
-/// Events are told in order, so nothing for so long is the end of them.
-const QUIET: Duration = Duration::from_millis(500);

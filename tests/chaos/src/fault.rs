@@ -1,5 +1,6 @@
 //! What is done to the server while jobs run.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -8,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::ledger::now;
 use crate::server::{Server, Session};
@@ -22,6 +23,8 @@ pub(crate) enum Fault {
     Restart,
     /// The server is killed like a crash and started again, once
     Crash,
+    /// The node of a cluster that leads the queue of ready jobs is killed like a crash, and started again
+    KillNode,
     /// Every backend of the database is terminated, each second
     KillBackends,
     /// Another session holds an open REPEATABLE READ snapshot for a while
@@ -64,10 +67,15 @@ impl Fault {
     /// Over how many seconds the jobs are spread, unless told otherwise.
     pub(crate) fn seconds(self) -> u64 {
         match self {
-            Self::Restart | Self::Crash | Self::KillBackends | Self::Theft => 30,
+            Self::Restart | Self::Crash | Self::KillNode | Self::KillBackends | Self::Theft => 30,
             // 20 s before, 60 s of it, and 20 s after.
             Self::Snapshot => 100,
         }
+    }
+
+    /// Whether there is no server for a while, after which work is to resume soon.
+    pub(crate) fn is_outage(self) -> bool {
+        matches!(self, Self::Restart | Self::Crash | Self::KillNode)
     }
 
     /// What it needs of the server besides its durable defaults.
@@ -90,8 +98,9 @@ impl Strike {
         let reached = progress.wait_for(|it| it.is_over || it.acknowledged as f64 >= point);
         reached.await.context("the campaign has ended before the fault")?;
         match self.fault {
-            Fault::Restart => restart(server, Server::stop).await,
-            Fault::Crash => restart(server, Server::kill).await,
+            Fault::Restart => at_once(server, Server::restart).await,
+            Fault::Crash => at_once(server, Server::crash).await,
+            Fault::KillNode => kill_node(server, progress).await,
             Fault::KillBackends => {
                 let struck = kill_backends(&server, &progress).await?;
                 Ok((server, struck))
@@ -111,7 +120,9 @@ impl Strike {
     fn point(&self) -> f64 {
         let mut random = StdRng::seed_from_u64(self.seed);
         match self.fault {
-            Fault::Restart | Fault::Crash | Fault::Theft => random.random_range(0.35..0.55),
+            Fault::Restart | Fault::Crash | Fault::KillNode | Fault::Theft => {
+                random.random_range(STRIKES)
+            }
             Fault::KillBackends => random.random_range(0.1..0.2),
             Fault::Snapshot => 0.2,
         }
@@ -146,15 +157,39 @@ impl Strike {
     }
 }
 
-/// Takes the server down and up again.
-async fn restart(mut server: Server, down: fn(&mut Server)) -> anyhow::Result<(Server, Struck)> {
+/// Does something that blocks, which is the whole fault.
+async fn at_once(
+    mut server: Server,
+    act: fn(&mut Server) -> anyhow::Result<()>,
+) -> anyhow::Result<(Server, Struck)> {
     let done = tokio::task::spawn_blocking(move || {
         let from = now();
-        down(&mut server);
-        server.start_again();
-        (server, Struck { from, until: now(), ..Struck::default() })
+        act(&mut server)?;
+        Ok((server, Struck { from, until: now(), ..Struck::default() }))
     });
-    done.await.context("the server does not come back")
+    done.await.context("the server does not come back")?
+}
+
+/// The fault is over with the kill: two nodes of three go on. The third is started again later, while
+/// jobs run.
+async fn kill_node(
+    server: Server,
+    mut progress: watch::Receiver<Progress>,
+) -> anyhow::Result<(Server, Struck)> {
+    let Server::RabbitMq(mut rabbit) = server else { bail!("only RabbitMQ has a cluster") };
+    let killing = tokio::task::spawn_blocking(move || {
+        let (node, from) = (rabbit.leader()?, now());
+        rabbit.kill_node(node)?;
+        anyhow::Ok((rabbit, node, Struck { from, until: now(), ..Struck::default() }))
+    });
+    let (mut rabbit, node, struck) = killing.await.context("no node was killed")??;
+    // Over or not.
+    let _ = timeout(AWAY, progress.wait_for(|it| it.is_over)).await;
+    let starting = tokio::task::spawn_blocking(move || {
+        rabbit.start_node(node)?;
+        Ok((Server::RabbitMq(rabbit), struck))
+    });
+    starting.await.context("the node does not come back")?
 }
 
 async fn kill_backends(
@@ -182,5 +217,11 @@ async fn steal(server: &Server, progress: &watch::Receiver<Progress>) -> anyhow:
     }
     bail!("no job waited long enough to be deleted")
 }
+
+/// After which share of the jobs a single fault strikes.
+pub(crate) const STRIKES: Range<f64> = 0.35..0.55;
+
+/// For how long a cluster is without the node that was killed.
+const AWAY: Duration = Duration::from_secs(5);
 
 const EACH: Duration = Duration::from_secs(1);

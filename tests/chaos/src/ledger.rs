@@ -35,6 +35,8 @@ pub(crate) struct Entry {
 pub(crate) enum Fact {
     /// It is about to be stored.
     Attempted,
+    /// It is about to be stored, and not to run before this time, in microseconds.
+    Delayed(u64),
     /// It was answered with this job.
     Acknowledged(JobId),
     /// It was answered with an error: nobody knows whether it is stored.
@@ -81,6 +83,7 @@ impl fmt::Display for Entry {
         let Self { at, call, fact } = self;
         match fact {
             Fact::Attempted => write!(f, "{at} {call} attempted"),
+            Fact::Delayed(due) => write!(f, "{at} {call} delayed {due}"),
             Fact::Acknowledged(job) => write!(f, "{at} {call} acknowledged {job}"),
             Fact::Unknown => write!(f, "{at} {call} unknown"),
             Fact::Began(job) => write!(f, "{at} {call} began {job}"),
@@ -94,6 +97,9 @@ impl Entry {
         let mut words = line.split(' ');
         let mut next = || words.next().context("it has too few words");
         let (at, call, fact) = (next()?.parse()?, next()?.parse()?, next()?);
+        if fact == "delayed" {
+            return Ok(Self { at, call, fact: Fact::Delayed(next()?.parse()?) });
+        }
         let mut job = || anyhow::Ok(next()?.parse::<JobId>()?);
         let fact = match fact {
             "attempted" => Fact::Attempted,
@@ -171,6 +177,7 @@ mod tests {
         let (ledger, job) = (Ledger::open(&path).unwrap(), JobId::new());
         let facts = [
             Fact::Attempted,
+            Fact::Delayed(12),
             Fact::Acknowledged(job),
             Fact::Unknown,
             Fact::Began(job),
@@ -188,6 +195,6 @@ mod tests {
         let late = Entry { at: 12, call: 8, fact: Fact::Attempted };
         assert_eq!(reader.read().unwrap(), [late]);
         reader.finish().unwrap();
-        assert_eq!(reader.entries().len(), 6);
+        assert_eq!(reader.entries().len(), 7);
     }
 }

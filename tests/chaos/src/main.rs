@@ -8,26 +8,31 @@
 //! with 2.
 
 mod audit;
+mod books;
 mod campaign;
 mod fault;
 mod ledger;
 mod pace;
 mod process;
 mod producer;
+mod rabbitmq;
 mod report;
 mod server;
 mod snapshot;
+mod story;
 mod worker;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use campaign::Campaign;
 use fault::Fault;
-use producer::{Load, Producer};
+use producer::{Load, MOST_DELAYED, Producer};
+use rabbitmq::Results;
 use server::Kind;
 
 /// Does something to a server while jobs are stored and run, and looks at what becomes of them.
@@ -43,6 +48,8 @@ enum Command {
     Postgres(Options),
     /// On a private MariaDB server, with its durable defaults
     Mysql(Options),
+    /// On a private RabbitMQ server, or a cluster of three nodes, alone or with a store
+    Amqp(AmqpOptions),
     /// The process that stores jobs; this program starts it
     #[command(hide = true)]
     Produce(Producer),
@@ -62,6 +69,9 @@ struct Options {
     /// Sizes of batches and the time of the fault follow from it; random if it is not given
     #[arg(long)]
     seed: Option<u64>,
+    /// Those of the jobs that are stored before the fault and due after it; at most 3 of 10
+    #[arg(long, default_value_t = 0)]
+    delayed: u64,
     /// For how many seconds a snapshot is held
     #[arg(long, default_value_t = 60)]
     hold: u64,
@@ -73,16 +83,30 @@ struct Options {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct AmqpOptions {
+    #[command(flatten)]
+    options: Options,
+    /// The store beside it
+    #[arg(long, value_enum, default_value_t = Results::None)]
+    results: Results,
+}
+
 impl Options {
-    fn campaign(&self, kind: Kind) -> Campaign {
+    fn campaign(&self, kind: Kind) -> anyhow::Result<Campaign> {
         let seed = self.seed.unwrap_or_else(rand::random);
         let fault = self.fault;
         let (jobs, seconds, hold) = match self.quick {
             true => (3_000, 6, 2),
             false => (self.jobs, self.seconds.unwrap_or(fault.seconds()), self.hold),
         };
-        let load = Load { jobs, seconds, seed };
-        Campaign { kind, fault, load, hold: Duration::from_secs(hold) }
+        let most = (jobs as f64 * MOST_DELAYED) as u64;
+        let delayed = self.delayed;
+        ensure!(delayed <= most, "of {jobs} jobs at most {most} can be `--delayed`, not {delayed}");
+        // A store knows a call again; without one a program repeats it at its own risk.
+        let is_repeating = kind.is_without_store();
+        let load = Load { jobs, seconds, delayed, seed, is_repeating };
+        Ok(Campaign { kind, fault, load, hold: Duration::from_secs(hold) })
     }
 }
 
@@ -97,6 +121,9 @@ fn main() -> ExitCode {
             match command {
                 Command::Postgres(options) => show(Kind::Postgres, &options).await,
                 Command::Mysql(options) => show(Kind::Mysql, &options).await,
+                Command::Amqp(AmqpOptions { options, results }) => {
+                    show(Kind::Amqp(results), &options).await
+                }
                 Command::Produce(producer) => producer.run().await.map(|()| ExitCode::SUCCESS),
             }
         })
@@ -109,7 +136,7 @@ fn main() -> ExitCode {
 
 /// Runs a campaign, and prints what it has shown.
 async fn show(kind: Kind, options: &Options) -> anyhow::Result<ExitCode> {
-    let campaign = options.campaign(kind);
+    let campaign = options.campaign(kind)?;
     eprintln!("seed {}", campaign.load.seed);
     let report = campaign.run().await?;
     if options.json {

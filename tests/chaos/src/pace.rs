@@ -39,6 +39,12 @@ impl Pace {
         Some(self.count(from, until) as f64 * SECOND as f64 / span as f64)
     }
 
+    /// How many seconds after `from` the first job ended; `None` if none did.
+    pub(crate) fn resumed_after(&self, from: u64) -> Option<f64> {
+        let first = self.ends.get(self.ends.partition_point(|end| *end < from))?;
+        Some(seconds(first - from))
+    }
+
     /// The longest time between two ends, in seconds.
     pub(crate) fn longest_gap(&self) -> f64 {
         let gaps = self.ends.windows(2).map(|pair| pair[1] - pair[0]);
@@ -83,6 +89,13 @@ mod tests {
     #[test]
     fn the_longest_gap_is_the_interruption() {
         assert_eq!(interrupted().longest_gap(), 3.01);
+    }
+
+    #[test]
+    fn work_is_resumed_with_the_first_end_after_the_interruption() {
+        let pace = interrupted();
+        assert_eq!(pace.resumed_after(12 * SECOND), Some(1.0));
+        assert_eq!(pace.resumed_after(21 * SECOND), None);
     }
 
     #[test]

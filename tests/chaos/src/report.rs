@@ -30,6 +30,8 @@ pub(crate) struct Report {
     /// From the end of the fault to the end of the first second with at least half of the rate
     /// before.
     pub(crate) back_after: Option<f64>,
+    /// From the end of the fault to the first job's end after it.
+    pub(crate) resumed_after: Option<f64>,
     pub(crate) longest_gap: f64,
     pub(crate) phases: Vec<Phase>,
     /// When the first job ended, in microseconds since 1970.
@@ -60,6 +62,7 @@ impl Report {
             rate_during: pace.rate(struck.from, struck.until),
             rate_after: pace.rate(struck.until, last),
             back_after: rate_before.and_then(back),
+            resumed_after: pace.resumed_after(struck.until),
             longest_gap: pace.longest_gap(),
             phases: Vec::new(),
             started: first,
@@ -72,6 +75,10 @@ impl Report {
         if !self.is_finished {
             faults.push("the queue did not drain".to_owned());
         }
+        let is_late = self.resumed_after.is_none_or(|after| after > SOON);
+        if self.fault.is_outage() && is_late {
+            faults.push(format!("work did not resume within {SOON} s"));
+        }
         faults
     }
 
@@ -82,9 +89,15 @@ impl Report {
             acknowledged,
             unknown,
             recovered,
+            delayed,
+            waiting,
             run,
             duplicated,
+            redelivered,
+            repeated,
+            unexplained,
             lost,
+            early,
             unexpected,
             acknowledged_twice,
             miscounted,
@@ -92,19 +105,25 @@ impl Report {
             failures,
             leases_lost,
         } = &self.findings;
+        let told = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
         let counts = [
             ("attempted", attempted.to_string()),
             ("acknowledged", acknowledged.to_string()),
             ("unknown answers", format!("{unknown}, of which {recovered} were stored")),
+            ("delayed", format!("{delayed}, of which {waiting} waited when the fault struck")),
             ("run", run.to_string()),
             ("run more than once", duplicated.to_string()),
+            ("- handed out again", redelivered.to_string()),
+            ("- stored again", repeated.to_string()),
+            ("- without a reason", unexplained.to_string()),
             ("lost", lost.to_string()),
+            ("early", early.to_string()),
             ("unexpected", unexpected.to_string()),
-            ("acknowledged twice", acknowledged_twice.to_string()),
-            ("miscounted by the store", miscounted.to_string()),
+            ("acknowledged twice", told(acknowledged_twice.map(|count| count as u64))),
+            ("miscounted by the store", told(*miscounted)),
             ("unfinished", unfinished.to_string()),
             ("failed attempts", failures.to_string()),
-            ("leases lost", leases_lost.to_string()),
+            ("leases lost", told(*leases_lost)),
             ("jobs ran for", format!("{:.1} s", self.span)),
         ];
         let rate =
@@ -117,6 +136,7 @@ impl Report {
             ("rate meanwhile", rate(self.rate_during)),
             ("rate after", rate(self.rate_after)),
             ("half of the rate back after", span(self.back_after)),
+            ("first job after", span(self.resumed_after)),
             ("longest gap in work", span(Some(self.longest_gap))),
         ];
         let rows =
@@ -153,12 +173,16 @@ impl Report {
     fn lasted(&self) -> &'static str {
         match self.fault {
             Fault::Restart | Fault::Crash => "server down for",
+            Fault::KillNode => "killing took",
             Fault::KillBackends => "sessions ended for",
             Fault::Snapshot => "snapshot held for",
             Fault::Theft => "stolen within",
         }
     }
 }
+
+/// Within so many seconds of the server's return work is to go on.
+const SOON: f64 = 10.0;
 
 fn table(titles: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();

@@ -1,5 +1,7 @@
 //! The servers that campaigns run on, and what somebody who is not part of the system does there.
 
+use std::path::Path;
+
 use anyhow::{Context, bail};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
@@ -7,12 +9,21 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, PgConnect
 use taskservers::{MariaDb, Postgres};
 
 use crate::fault::Fault;
+use crate::rabbitmq::{self, Rabbit, Results};
 
 /// Which server.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Postgres,
     Mysql,
+    Amqp(Results),
+}
+
+impl Kind {
+    /// Whether only the ledgers know what became of a job.
+    pub(crate) fn is_without_store(self) -> bool {
+        matches!(self, Self::Amqp(Results::None))
+    }
 }
 
 /// A private server, with its durable defaults.
@@ -20,12 +31,19 @@ pub(crate) enum Kind {
 pub(crate) enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
+    RabbitMq(Rabbit),
 }
 
 impl Server {
     /// Starts one. It blocks.
-    pub(crate) fn start(kind: Kind, fault: Fault) -> anyhow::Result<Self> {
+    pub(crate) fn start(kind: Kind, fault: Fault, folder: &Path) -> anyhow::Result<Self> {
         match (kind, fault) {
+            (Kind::Amqp(results), _) => Ok(Self::RabbitMq(Rabbit::start(results, fault, folder)?)),
+            (_, Fault::KillNode) => {
+                bail!(
+                    "only a cluster has nodes, and only `amqp` has a cluster: choose another fault"
+                )
+            }
             (Kind::Postgres, _) => Ok(Self::Postgres(Postgres::start_with(fault.settings()))),
             (Kind::Mysql, Fault::Snapshot) => {
                 bail!("what a snapshot costs is counted on PostgreSQL only: choose another fault")
@@ -34,34 +52,39 @@ impl Server {
         }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// For one of the processes of the system, by number. The store keeps so many events.
+    pub(crate) fn url(&self, process: usize, events: u32) -> anyhow::Result<String> {
         match self {
-            Self::Postgres(server) => server.url(),
-            Self::MariaDb(server) => server.url(),
+            Self::Postgres(server) => Ok(format!("{}?events={events}", server.url())),
+            Self::MariaDb(server) => Ok(format!("{}?events={events}", server.url())),
+            Self::RabbitMq(rabbit) => rabbit.url(process, events),
         }
     }
 
-    /// Stops it in good order.
-    pub(crate) fn stop(&mut self) {
+    /// Stops it in good order, and starts it again.
+    pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
         match self {
-            Self::Postgres(server) => server.stop(),
-            Self::MariaDb(server) => server.stop(),
+            Self::Postgres(server) => server.restart(),
+            Self::MariaDb(server) => server.restart(),
+            Self::RabbitMq(rabbit) => rabbit.restart()?,
         }
+        Ok(())
     }
 
-    /// Kills it like a crash.
-    pub(crate) fn kill(&mut self) {
+    /// Kills it, and starts it again.
+    pub(crate) fn crash(&mut self) -> anyhow::Result<()> {
         match self {
-            Self::Postgres(server) => server.kill(),
-            Self::MariaDb(server) => server.kill(),
+            Self::Postgres(server) => {
+                server.kill();
+                server.start_again();
+            }
+            Self::MariaDb(server) => {
+                server.kill();
+                server.start_again();
+            }
+            Self::RabbitMq(rabbit) => rabbit.crash()?,
         }
-    }
-
-    pub(crate) fn start_again(&mut self) {
-        match self {
-            Self::Postgres(server) => server.start_again(),
-            Self::MariaDb(server) => server.start_again(),
-        }
+        Ok(())
     }
 
     /// A session of an administrator.
@@ -79,6 +102,7 @@ impl Server {
                 let options: MySqlConnectOptions = place.parse()?;
                 Ok(Session::MariaDb(options.connect().await.context(failed)?))
             }
+            Self::RabbitMq(rabbit) => Ok(Session::RabbitMq(rabbit.session().await?)),
         }
     }
 }
@@ -88,6 +112,7 @@ impl Server {
 pub(crate) enum Session {
     Postgres(PgConnection),
     MariaDb(MySqlConnection),
+    RabbitMq(lapin::Connection),
 }
 
 impl Session {
@@ -115,6 +140,7 @@ impl Session {
                 }
                 Ok(ended)
             }
+            Self::RabbitMq(_) => bail!("RabbitMQ has no sessions of a database"),
         }
     }
 
@@ -147,6 +173,7 @@ impl Session {
                 transaction.commit().await?;
                 Ok(true)
             }
+            Self::RabbitMq(session) => rabbitmq::steal(session).await,
         }
     }
 }

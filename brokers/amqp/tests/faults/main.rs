@@ -2,6 +2,7 @@
 
 mod access;
 mod alarms;
+mod cluster;
 mod crowd;
 mod delays;
 mod foreign;

@@ -77,6 +77,16 @@ impl Cluster {
         self.node(node).url()
     }
 
+    /// `127.0.0.NUMBER:PORT`
+    ///
+    /// # Panics
+    ///
+    /// If there is no such node.
+    #[must_use]
+    pub fn host_of(&self, node: usize) -> String {
+        self.node(node).node().place()
+    }
+
     /// Does [`RabbitMq::save_queues`] on every node.
     ///
     /// # Panics

@@ -36,7 +36,12 @@ impl Node {
 
     /// `amqp://guest:guest@127.0.0.1:PORT/%2f`
     pub(crate) fn url(&self) -> String {
-        format!("amqp://guest:guest@{}:{}/%2f", self.host, self.port)
+        format!("amqp://guest:guest@{}/%2f", self.place())
+    }
+
+    /// Where it listens: `127.0.0.1:PORT`
+    pub(crate) fn place(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 
     /// The value of Erlang expressions, with commas between them; else what the node says.
