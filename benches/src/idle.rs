@@ -26,11 +26,7 @@ pub(crate) fn measure_sqlite() -> anyhow::Result<()> {
 
 /// The same for a store of this kind.
 pub(crate) fn measure(kind: &str, url: &str) -> anyhow::Result<()> {
-    let mut worker = Command::new(std::env::current_exe()?)
-        .args(["run", "--log-level", "error"])
-        .env("HEREAFTER_URL", url)
-        .spawn()
-        .context("cannot start a worker process")?;
+    let mut worker = start_worker(url)?;
     let measured = tokio::runtime::Runtime::new()?.block_on(latencies(url));
     let idle = measured.and_then(|latencies| Ok((latencies, cpu_share(&worker)?)));
     worker.kill()?;
@@ -41,6 +37,15 @@ pub(crate) fn measure(kind: &str, url: &str) -> anyhow::Result<()> {
     print("`.delay()` called to result at the caller", &mut result);
     println!("CPU of the worker while idle for {WATCH:?}: {:.2} % of a core", share * 100.0);
     Ok(())
+}
+
+/// A worker process that runs until it is killed.
+pub(crate) fn start_worker(url: &str) -> anyhow::Result<Child> {
+    Command::new(std::env::current_exe()?)
+        .args(["run", "--log-level", "error"])
+        .env("HEREAFTER_URL", url)
+        .spawn()
+        .context("cannot start a worker process")
 }
 
 async fn latencies(url: &str) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {

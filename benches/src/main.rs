@@ -4,8 +4,11 @@
 //! the raw driver and nothing else; runs of ours and of the floor alternate, each in a process
 //! and a file of its own, and the ratio of the medians is what counts.
 
+mod amqp;
+mod delays;
 mod fan_in;
 mod floor;
+mod floor_amqp;
 mod floor_mysql;
 mod floor_postgres;
 mod idle;
@@ -22,12 +25,12 @@ use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use taskservers::{MariaDb, Postgres};
 
-/// Measures enqueueing and draining, beside a raw sqlx loop: on SQLite, or with `postgres` or
-/// `mysql`.
+/// Measures enqueueing and draining, beside a raw loop with the driver: on SQLite, or with
+/// `postgres`, `mysql` or `amqp`.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Jobs of one run; 100,000 by default, 200,000 for `postgres` and `mysql`, 10,000 for `fan-in`, 200,000
-    /// items for `stream`.
+    /// Jobs of one run; 100,000 by default, 200,000 for `postgres`, `mysql` and `amqp`, 10,000 for
+    /// `fan-in`, 1,000 for `amqp --delays`, 200,000 items for `stream`.
     #[arg(long, global = true)]
     jobs: Option<u64>,
     /// Runs of each side.
@@ -36,7 +39,7 @@ struct Options {
     /// One short run of each side: does it work at all?
     #[arg(long, global = true)]
     quick: bool,
-    /// `fan-in`, `idle`, `stream`, `postgres`, `mysql`, or one side of one run, which this program uses itself.
+    /// `fan-in`, `idle`, `stream`, `postgres`, `mysql`, `amqp`, or one side of one run, which this program uses itself.
     #[command(subcommand)]
     side: Option<Side>,
 }
@@ -50,6 +53,9 @@ enum Side {
         jobs: u64,
         #[arg(default_value_t = ours::BATCH)]
         batch: u64,
+        /// Nothing is left behind when they are done.
+        #[arg(long)]
+        bare: bool,
     },
     /// Stores jobs one by one, so many at a time.
     OursSingle { url: String, jobs: u64, at_once: usize },
@@ -71,6 +77,8 @@ enum Side {
     Postgres(server::Options),
     /// Measures all this on a MariaDB server of its own.
     Mysql(server::Options),
+    /// Measures all this on a RabbitMQ server of its own, or delays.
+    Amqp(amqp::Options),
     /// Stores rows in batches of so many through the driver.
     PostgresFloorEnqueue { url: String, jobs: u64, batch: u64 },
     /// Claims them, runs nothing, and moves them to a finished table through the driver.
@@ -79,6 +87,14 @@ enum Side {
     MysqlFloorEnqueue { url: String, jobs: u64, batch: u64 },
     /// Claims them, runs nothing, and moves them to a finished table through the driver.
     MysqlFloorDrain { url: String },
+    /// Stores messages in batches of so many through the driver.
+    AmqpFloorEnqueue { url: String, jobs: u64, batch: u64 },
+    /// Stores messages one by one, so many at a time, through the driver.
+    AmqpFloorSingle { url: String, jobs: u64, at_once: usize },
+    /// Receives them, runs nothing, and replies to each through the driver.
+    AmqpFloorDrain { url: String },
+    /// The same without replies.
+    AmqpFloorBare { url: String },
 }
 
 /// How much is measured.
@@ -87,13 +103,15 @@ struct Scale {
     /// `None` is as many as the benchmark has by default.
     jobs: Option<u64>,
     runs: usize,
+    /// Whether it is only to be seen whether it works.
+    quick: bool,
 }
 
 impl Options {
     fn scale(&self) -> Scale {
         match self.quick {
-            true => Scale { jobs: Some(5_000), runs: 1 },
-            false => Scale { jobs: self.jobs, runs: self.runs.max(1) },
+            true => Scale { jobs: Some(5_000), runs: 1, quick: true },
+            false => Scale { jobs: self.jobs, runs: self.runs.max(1), quick: false },
         }
     }
 }
@@ -110,6 +128,7 @@ fn main() -> ExitCode {
             server::measure(Postgres::start(), &chosen, options.scale())
         }
         Some(Side::Mysql(chosen)) => server::measure(MariaDb::start(), &chosen, options.scale()),
+        Some(Side::Amqp(chosen)) => amqp::measure(&chosen, options.scale()),
         Some(Side::FanIn) => fan_in::measure(options.scale()),
         Some(Side::Stream) => stream::measure(options.scale()),
         Some(side) => run_side(side),
@@ -128,7 +147,9 @@ fn run_side(side: Side) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         match side {
-            Side::OursEnqueue { url, jobs, batch } => ours::enqueue(&url, jobs, batch).await,
+            Side::OursEnqueue { url, jobs, batch, bare } => {
+                ours::enqueue(&url, jobs, batch, bare).await
+            }
             Side::OursSingle { url, jobs, at_once } => {
                 ours::enqueue_single(&url, jobs, at_once).await
             }
@@ -140,13 +161,24 @@ fn run_side(side: Side) -> anyhow::Result<()> {
                 floor_mysql::enqueue(&url, jobs, batch).await
             }
             Side::MysqlFloorDrain { url } => floor_mysql::drain(&url).await,
+            Side::AmqpFloorEnqueue { url, jobs, batch } => {
+                floor_amqp::enqueue(&url, jobs, batch).await
+            }
+            Side::AmqpFloorSingle { url, jobs, at_once } => {
+                floor_amqp::enqueue_single(&url, jobs, at_once).await
+            }
+            Side::AmqpFloorDrain { url } => floor_amqp::drain(&url, true).await,
+            Side::AmqpFloorBare { url } => floor_amqp::drain(&url, false).await,
             Side::FloorEnqueue { path, jobs } => floor::enqueue(&path, jobs).await,
             Side::FloorDrain { path } => floor::drain(&path).await,
             Side::FanInEnqueue { url, jobs } => fan_in::enqueue(&url, jobs).await,
             Side::PlainEnqueue { url, jobs } => fan_in::enqueue_plain(&url, jobs).await,
-            Side::Idle | Side::FanIn | Side::Stream | Side::Postgres(_) | Side::Mysql(_) => {
-                unreachable!("measured by processes, not on this runtime")
-            }
+            Side::Idle
+            | Side::FanIn
+            | Side::Stream
+            | Side::Postgres(_)
+            | Side::Mysql(_)
+            | Side::Amqp(_) => unreachable!("measured by processes, not on this runtime"),
         }
     })
 }

@@ -12,11 +12,14 @@ pub(crate) async fn no_op(id: u64, name: String) {
     let _ = (id, name);
 }
 
-/// Stores `jobs` calls, so many in a batch.
-pub(crate) async fn enqueue(url: &str, jobs: u64, batch: u64) -> anyhow::Result<()> {
+/// Stores `jobs` calls, so many in a batch; `bare` ones leave nothing behind when they are done.
+pub(crate) async fn enqueue(url: &str, jobs: u64, batch: u64, bare: bool) -> anyhow::Result<()> {
     let client = hereafter::connect(url).await?;
     for first in (0..jobs).step_by(usize::try_from(batch)?) {
-        let calls = (first..jobs.min(first + batch)).map(|id| no_op(id, format!("user_{id}")));
+        let calls = (first..jobs.min(first + batch)).map(|id| {
+            let call = no_op(id, format!("user_{id}"));
+            if bare { call.ignore_result() } else { call }
+        });
         client.delay_all(calls).await?;
     }
     Ok(client.close().await?)

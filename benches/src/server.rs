@@ -1,4 +1,4 @@
-//! PostgreSQL and MariaDB: all figures on a server of its own, with its own durability.
+//! PostgreSQL, MariaDB and RabbitMQ: all figures on a server of its own, with its own durability.
 
 use std::collections::BTreeMap;
 
@@ -25,10 +25,10 @@ pub(crate) struct Options {
     /// Rows that are there besides, of each kind: ready in another queue, scheduled for tomorrow,
     /// and finished.
     #[arg(long, default_value_t = 0)]
-    extra: u64,
+    pub(crate) extra: u64,
     /// Measure an idle worker instead.
     #[arg(long)]
-    idle: bool,
+    pub(crate) idle: bool,
 }
 
 /// A server that is measured on.
@@ -36,16 +36,27 @@ pub(crate) trait Server {
     /// What it is, and how durable.
     const NAME: &'static str;
 
-    /// The sides of the floor: storing, draining.
+    /// The sides of the floor: storing in batches, draining.
     const FLOOR: [&'static str; 2];
 
-    /// The database of the floor.
+    /// The side of the floor that stores so many at once, where that is not a batch of so many.
+    const FLOOR_AT_ONCE: Option<&'static str> = None;
+
+    /// The side of the floor that drains and leaves nothing behind, where that is measured beside.
+    const FLOOR_BARE: Option<&'static str> = None;
+
+    /// Where the floor is.
     fn raw(&self) -> String;
 
     /// A store of ours, one for each run.
     fn store(&self, run: usize) -> String;
 
     fn drop_store(&self, run: usize);
+
+    /// How many jobs of that store are done, if none is left over.
+    fn count_done(&self, run: usize) -> anyhow::Result<u64> {
+        ours::count_done(&self.store(run))
+    }
 
     /// Adds rows to a store that are nobody's business.
     fn fill(&self, run: usize, extra: u64);
@@ -76,6 +87,7 @@ pub(crate) fn measure<S: Server>(server: S, options: &Options, scale: Scale) -> 
     show("enqueue, batches of 1,000", Of::Batches, Of::BatchesFloor);
     show("enqueue, batches of 100,000", Of::Bulk, Of::BulkFloor);
     show("drain, one worker", Of::Drain, Of::DrainFloor);
+    show("drain, no results kept", Of::Bare, Of::BareFloor);
     if options.extra > 0 {
         println!("beside {} others of each kind; the floor is ours without them", options.extra);
         show("drain, one worker", Of::FullDrain, Of::Drain);
@@ -96,6 +108,9 @@ enum Of {
     BulkFloor,
     Drain,
     DrainFloor,
+    /// Nothing is left behind.
+    Bare,
+    BareFloor,
     /// Beside other rows.
     FullDrain,
 }
@@ -118,18 +133,26 @@ impl<S: Server> Lab<S> {
         self.time(Of::Ones, ones, &["ours-single", &url, "JOBS", "1"])?;
         self.time(Of::OnesFloor, ones, &[floor_enqueue, &raw, "JOBS", "1"])?;
         self.time(Of::Many, many, &["ours-single", &url, "JOBS", "64"])?;
-        self.time(Of::ManyFloor, many, &[floor_enqueue, &raw, "JOBS", "64"])?;
+        let at_once = S::FLOOR_AT_ONCE.unwrap_or(floor_enqueue);
+        self.time(Of::ManyFloor, many, &[at_once, &raw, "JOBS", "64"])?;
         let bulk = jobs.min(BULK);
         let size = BULK.to_string();
         self.time(Of::Bulk, bulk, &["ours-enqueue", &url, "JOBS", &size])?;
         self.time(Of::BulkFloor, bulk, &[floor_enqueue, &raw, "JOBS", &size])?;
         // Not measured: it is so that the next drain has only its own jobs.
         timed_worker(&url)?;
-        let before = ours::count_done(&url)?;
+        let before = self.server.count_done(run)?;
         self.time(Of::Batches, jobs, &["ours-enqueue", &url, "JOBS"])?;
-        self.drain(Of::Drain, &url, before)?;
+        self.drain(Of::Drain, run, before + jobs)?;
         self.time(Of::BatchesFloor, jobs, &[floor_enqueue, &raw, "JOBS", "1000"])?;
         self.time(Of::DrainFloor, jobs, &[floor_drain, &raw])?;
+        if let Some(floor_bare) = S::FLOOR_BARE {
+            let count = jobs.to_string();
+            timed(&["ours-enqueue", &url, &count, "--bare"])?;
+            self.drain(Of::Bare, run, before + jobs)?;
+            timed(&[floor_enqueue, &raw, &count, "1000"])?;
+            self.time(Of::BareFloor, jobs, &[floor_bare, &raw])?;
+        }
         self.server.drop_store(run);
         if self.extra > 0 { self.run_beside_others(run) } else { Ok(()) }
     }
@@ -139,7 +162,7 @@ impl<S: Server> Lab<S> {
         timed(&["ours-enqueue", &url, "0"])?;
         self.server.fill(run, self.extra);
         timed(&["ours-enqueue", &url, &self.jobs.to_string()])?;
-        self.drain(Of::FullDrain, &url, 0)?;
+        self.drain(Of::FullDrain, run, self.jobs)?;
         self.server.drop_store(run);
         Ok(())
     }
@@ -154,9 +177,10 @@ impl<S: Server> Lab<S> {
         Ok(())
     }
 
-    fn drain(&mut self, of: Of, url: &str, done_before: u64) -> anyhow::Result<()> {
-        let figure = rate(self.jobs, timed_worker(url)?);
-        ensure!(ours::count_done(url)? == done_before + self.jobs, "jobs were left undone");
+    /// Runs a worker until nothing is left, after which so many jobs have been done and tell of it.
+    fn drain(&mut self, of: Of, run: usize, done: u64) -> anyhow::Result<()> {
+        let figure = rate(self.jobs, timed_worker(&self.server.store(run))?);
+        ensure!(self.server.count_done(run)? == done, "jobs were left undone");
         self.figures.entry(of).or_default().push(figure);
         Ok(())
     }

@@ -14,6 +14,8 @@ use crate::message::{Message, Received};
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
     held: HashMap<u64, Lease>,
+    /// How many of them are of which queue: asked at each wake-up of who asks for jobs.
+    by_queue: HashMap<QueueName, usize>,
 }
 
 /// One delivery.
@@ -47,7 +49,7 @@ impl Leases {
         let Received { tag, message, .. } = received;
         let Terms { worker, lease, face, now } = *terms;
         let (worker, end) = (worker.to_owned(), later(now, lease));
-        self.held.insert(tag, Lease { message, worker, begun: false, face, end });
+        self.put_back(tag, Lease { message, worker, begun: false, face, end });
     }
 
     /// The lease with this tag, if it has not ended.
@@ -58,12 +60,26 @@ impl Leases {
     /// Takes a lease out, if it is current and of this job.
     pub(crate) fn take(&mut self, tag: u64, job: JobId, now: Instant) -> Option<Lease> {
         let is_current = self.current(tag, now).is_some_and(|lease| lease.message.job == job);
-        if is_current { self.held.remove(&tag) } else { None }
+        if is_current { self.remove(tag) } else { None }
     }
 
     /// Puts back what could not be settled.
     pub(crate) fn put_back(&mut self, tag: u64, lease: Lease) {
+        match self.by_queue.get_mut(&lease.message.queue) {
+            Some(count) => *count += 1,
+            None => {
+                self.by_queue.insert(lease.message.queue.clone(), 1);
+            }
+        }
         self.held.insert(tag, lease);
+    }
+
+    fn remove(&mut self, tag: u64) -> Option<Lease> {
+        let lease = self.held.remove(&tag)?;
+        if let Some(count) = self.by_queue.get_mut(&lease.message.queue) {
+            *count -= 1;
+        }
+        Some(lease)
     }
 
     pub(crate) fn extend(&mut self, tag: u64, lease: Duration, now: Instant) -> Extended {
@@ -92,12 +108,12 @@ impl Leases {
         // In the order in which they came.
         tags.sort_unstable();
         tags.truncate(max);
-        tags.into_iter().filter_map(|tag| Some((tag, self.held.remove(&tag)?))).collect()
+        tags.into_iter().filter_map(|tag| Some((tag, self.remove(tag)?))).collect()
     }
 
     /// How many belong to somebody, of a queue.
     pub(crate) fn of(&self, queue: &QueueName) -> usize {
-        self.held.values().filter(|lease| lease.message.queue == *queue).count()
+        self.by_queue.get(queue).copied().unwrap_or(0)
     }
 }
 

@@ -163,6 +163,23 @@ impl Session {
         within("delete a queue", deleting).await.map(|_| ())
     }
 
+    /// How many jobs of a queue wait at the server, and how many consumers the priority with the most of
+    /// them has.
+    pub(crate) async fn count_ready(
+        &self,
+        names: &Names,
+        queue: &QueueName,
+    ) -> Result<(u64, u64), AmqpError> {
+        let (mut ready, mut consumers) = (0, 0);
+        for priority in priorities() {
+            if let Some(found) = self.look(&names.ready(queue, priority)).await? {
+                ready += u64::from(found.message_count());
+                consumers = consumers.max(u64::from(found.consumer_count()));
+            }
+        }
+        Ok((ready, consumers))
+    }
+
     /// A queue's counts; `None` if it is not there.
     pub(crate) async fn look(&self, name: &str) -> Result<Option<Queue>, AmqpError> {
         let channel = self.asking().await?;
