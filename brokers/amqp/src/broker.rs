@@ -19,7 +19,6 @@ use crate::error::AmqpError;
 use crate::message::Message;
 use crate::options::AmqpOptions;
 use crate::store::Shared;
-use crate::topology::priorities;
 use crate::{NAME, ladder};
 
 /// Jobs in queues of a RabbitMQ server.

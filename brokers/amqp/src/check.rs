@@ -33,15 +33,20 @@ impl Shared {
     }
 
     async fn check_product(&self) -> Finding {
-        let asking = tokio::time::timeout(PATIENCE, Product::of(&self.options.uri)).await;
-        let product = match asking {
-            Ok(Ok(product)) => product,
-            Ok(Err(error)) => {
-                let detail = format!("cannot ask which server this is: {error}");
-                return found(FindingLevel::Warning, "version", detail);
+        let mut told = Err("no node is known".to_owned());
+        for node in self.options.nodes() {
+            told = match tokio::time::timeout(PATIENCE, Product::of(&node)).await {
+                Ok(asked) => asked.map_err(|error| error.to_string()),
+                Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+            };
+            if told.is_ok() {
+                break;
             }
-            Err(_) => {
-                let detail = format!("no answer within {} s", PATIENCE.as_secs());
+        }
+        let product = match told {
+            Ok(product) => product,
+            Err(reason) => {
+                let detail = format!("cannot ask which server this is: {reason}");
                 return found(FindingLevel::Warning, "version", detail);
             }
         };

@@ -21,7 +21,7 @@ pub(crate) enum AmqpError {
     Nobody {
         server: String,
         #[source]
-        source: Box<AmqpError>,
+        source: Box<Self>,
     },
     #[error("the connection is down; it is tried again")]
     Down,
