@@ -231,7 +231,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// RabbitMQ alone knows it only of those that are ready, and not of those that are on their way.
-const LONG_PAUSE: Duration = Duration::from_secs(10);
+const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// After so long without a job stored or run there will be none: leases of 30 s have ended.
 const STUCK: Duration = Duration::from_secs(90);
