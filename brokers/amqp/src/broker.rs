@@ -273,7 +273,8 @@ impl Shared {
         }
         self.replies.listen(&session).await.map_err(|error| session.explain(error))?;
         let now = Timestamp::now();
-        let reply_to = Some(self.replies.name.as_str());
+        let queue = self.replies.queue().name;
+        let reply_to = Some(queue.as_str());
         let jobs: Vec<Message> =
             batch.iter().map(|new| Message::of_new(new, reply_to, now)).collect();
         // Before they are sent, because one may end before the confirm is here.

@@ -26,7 +26,7 @@ impl AmqpBroker {
 impl Shared {
     async fn erase(&self) -> Result<(), BrokerError> {
         let session = self.link.session().await?;
-        let mut queues = vec![self.replies.name.clone(), self.names.catalog()];
+        let mut queues = vec![self.replies.queue().name, self.names.catalog()];
         for queue in self.listed(&session).await? {
             queues.extend(priorities().map(|priority| self.names.ready(&queue, priority)));
             queues.push(self.names.failed(&queue));

@@ -119,6 +119,12 @@ impl AmqpError {
         self.soft_error().is_some()
     }
 
+    /// Whether the client library has no number left for another channel.
+    pub(crate) fn is_out_of_channels(&self) -> bool {
+        let Self::Failed { source, .. } = self else { return false };
+        matches!(source.kind(), ErrorKind::ChannelsLimitReached)
+    }
+
     fn soft_error(&self) -> Option<AMQPSoftError> {
         let Self::Failed { source, .. } = self else { return None };
         let ErrorKind::ProtocolError(error) = source.kind() else { return None };

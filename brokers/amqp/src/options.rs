@@ -92,6 +92,11 @@ impl AmqpOptions {
         hosts::in_turn(&self.uri, &self.hosts)
     }
 
+    /// Whether it is known to be a cluster.
+    pub(crate) fn names_several_nodes(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
     fn try_parse(url: &str) -> Result<Self, String> {
         let mut parsed = Url::parse(url).map_err(|error| format!("{error}: {WRONG}"))?;
         if !["amqp", "amqps"].contains(&parsed.scheme()) || parsed.cannot_be_a_base() {

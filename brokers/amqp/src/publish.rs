@@ -22,8 +22,10 @@ impl Session {
 
     /// Sends messages, and says what the server said of them.
     ///
-    /// What it refuses is sent again for a second or two: so it answers for a queue that several
-    /// clients declare at this moment, and has no leader yet.
+    /// What it refuses is sent again for a second or two, on another channel: so it answers for a
+    /// queue that several clients declare at this moment, and has no leader yet; and on a channel that
+    /// first sent to a queue after the node of its leader was gone and before the others knew, it
+    /// refuses for good (RabbitMQ 3.10.8, quorum queues).
     pub(crate) async fn tell(&self, messages: &[Outbound]) -> Result<Told, AmqpError> {
         let mut told = self.tell_once(&messages.iter().collect::<Vec<_>>()).await?;
         let mut pause = FIRST_PAUSE;
@@ -69,7 +71,10 @@ impl Session {
                 return Err(self.explain(AmqpError::Silent { what: "send messages", within: PATIENCE }));
             }
         };
-        self.put_publisher(channel);
+        match told.nacked.is_empty() {
+            true => self.put_publisher(channel),
+            false => self.forget_publishers(),
+        }
         Ok(told)
     }
 }

@@ -38,6 +38,11 @@ impl Session {
         }
     }
 
+    /// What the server refuses on one channel it may take on one that is opened now.
+    pub(crate) fn forget_publishers(&self) {
+        self.publishers.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn pop_publisher(&self) -> Option<Channel> {
         self.publishers.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }

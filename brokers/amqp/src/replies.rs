@@ -23,13 +23,21 @@ use crate::session::{Session, within};
 /// down, and for half an hour after the process is gone; nobody else can read them.
 #[derive(Debug)]
 pub(crate) struct Replies {
-    /// The queue.
-    pub(crate) name: String,
+    names: Names,
+    queue: Mutex<Queue>,
     known: Mutex<Known>,
     /// Rings when a job has ended.
     ended: Notify,
     /// The session on which replies come in, by epoch; 0 for none.
     listening: tokio::sync::Mutex<u64>,
+}
+
+/// Where replies are kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue {
+    pub(crate) name: String,
+    /// Whether each node of a cluster has it: the messages of others are gone with their node.
+    pub(crate) is_replicated: bool,
 }
 
 #[derive(Debug, Default)]
@@ -45,15 +53,26 @@ struct Known {
     bytes: usize,
 }
 
-impl Replies {
-    pub(crate) fn new(names: &Names) -> Self {
+impl Queue {
+    fn new(names: &Names, is_replicated: bool) -> Self {
         let process = uuid::Uuid::now_v7().simple().to_string();
+        Self { name: names.replies(&process), is_replicated }
+    }
+}
+
+impl Replies {
+    pub(crate) fn new(names: &Names, is_replicated: bool) -> Self {
         Self {
-            name: names.replies(&process),
+            names: names.clone(),
+            queue: Mutex::new(Queue::new(names, is_replicated)),
             known: Mutex::default(),
             ended: Notify::new(),
             listening: tokio::sync::Mutex::new(0),
         }
+    }
+
+    pub(crate) fn queue(&self) -> Queue {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sees to it that replies come in on this session.
@@ -62,10 +81,10 @@ impl Replies {
         if *listening == session.epoch {
             return Ok(());
         }
-        session.declare_replies(&self.name).await?;
+        let queue = self.declare(session).await?;
         let channel = session.channel().await?;
         let consuming = channel.basic_consume(
-            self.name.as_str().into(),
+            queue.name.as_str().into(),
             "replies".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
@@ -83,6 +102,34 @@ impl Replies {
             }
         });
         Ok(())
+    }
+
+    /// Declares the queue. It is not found only where it was: on a node of a cluster that is away,
+    /// which nobody can wait for. Then there is another.
+    async fn declare(&self, session: &Session) -> Result<Queue, AmqpError> {
+        let queue = self.queue();
+        match session.declare_replies(&queue).await {
+            Err(error) if error.is_not_found() => {}
+            answer => return answer.map(|()| queue),
+        }
+        let other = Queue::new(&self.names, true);
+        session.declare_replies(&other).await?;
+        *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = other.clone();
+        let jobs = self.forget_pending();
+        tracing::warn!(
+            target: "hereafter",
+            queue = queue.name, jobs,
+            "a node of rabbitmq is gone, and how these jobs end will not be told to this process: \
+             name the other nodes in the URL, `hosts=host:port,host:port`"
+        );
+        Ok(other)
+    }
+
+    /// Jobs whose end nobody will tell; how many there were.
+    fn forget_pending(&self) -> usize {
+        let mut known = self.lock();
+        known.order.clear();
+        std::mem::take(&mut known.pending).len()
     }
 
     /// Whether replies come in on the session of this epoch.
@@ -114,7 +161,7 @@ impl Replies {
     /// Reads one reply. The first one of a job counts: what a handle was told of never changes.
     fn note(&self, properties: &BasicProperties, body: &[u8]) {
         let Some(outcome) = read(properties, body) else {
-            tracing::warn!(target: "hereafter", queue = self.name, "a reply that is none of ours was passed over");
+            tracing::warn!(target: "hereafter", queue = self.queue().name, "a reply that is none of ours was passed over");
             return;
         };
         let mut known = self.lock();

@@ -190,6 +190,11 @@ impl Session {
             let opened = within("open a channel", self.connection.create_channel()).await;
             match opened {
                 Err(error) if error.is_of_channel() && tries.next().is_some() => {}
+                // None comes back before the connection ends.
+                Err(error) if error.is_out_of_channels() => {
+                    self.end();
+                    return Err(error);
+                }
                 answer => return answer,
             }
         }

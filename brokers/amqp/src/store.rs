@@ -45,7 +45,7 @@ impl Shared {
         let link = Link::open(options.clone()).await?;
         spawn_local(link.clone().keep());
         let names = Names::new(&options.prefix);
-        let replies = Arc::new(Replies::new(&names));
+        let replies = Arc::new(Replies::new(&names, options.names_several_nodes()));
         let shared = Arc::new(Self {
             names,
             options,

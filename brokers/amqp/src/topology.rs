@@ -6,7 +6,7 @@
 //! | `failed.QUEUE` | quorum queue | jobs that failed for good |
 //! | `delay.STEP` | topic exchange, and quorum queue with a time to live | delayed jobs: see `ladder` |
 //! | `due` | topic exchange | nothing; leads to the queues of ready jobs |
-//! | `replies.PROCESS` | classic queue, deleted half an hour after its process is gone | ends of jobs |
+//! | `replies.PROCESS` | classic queue, or quorum queue in a cluster; deleted half an hour after its process is gone | ends of jobs |
 //! | `begun.JOB` | quorum queue, deleted with the job or after a day | a message for each time a suspect began |
 //! | `catalog` | quorum queue | a message for each queue |
 //!
@@ -35,6 +35,7 @@ use crate::error::AmqpError;
 use crate::ladder;
 use crate::message::Outbound;
 use crate::names::{Names, destination};
+use crate::replies;
 use crate::session::{Session, within};
 
 /// What this session knows to be there, by name.
@@ -142,10 +143,11 @@ impl Session {
     }
 
     /// Declares the queue in which a process hears of the ends of its jobs.
-    pub(crate) async fn declare_replies(&self, name: &str) -> Result<(), AmqpError> {
+    pub(crate) async fn declare_replies(&self, queue: &replies::Queue) -> Result<(), AmqpError> {
         let channel = self.asking().await?;
-        let arguments = lasting(FieldTable::default(), "x-expires", Duration::from_secs(30 * 60));
-        declare(&channel, name, arguments).await.map(|_| ())
+        let arguments = if queue.is_replicated { quorum() } else { FieldTable::default() };
+        let arguments = lasting(arguments, "x-expires", Duration::from_secs(30 * 60));
+        declare(&channel, &queue.name, arguments).await.map(|_| ())
     }
 
     /// Declares the queue that counts how often a suspect was begun; answers how often so far.

@@ -1,7 +1,7 @@
 //! One campaign: a server, two workers and a producer, and a fault.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -24,13 +24,15 @@ use crate::story::Outage;
 use crate::worker::LEDGER;
 
 /// What is done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Campaign {
     pub(crate) kind: Kind,
     pub(crate) fault: Fault,
     pub(crate) load: Load,
     /// How long a snapshot is held.
     pub(crate) hold: Duration,
+    /// The folder in which ledgers and logs are kept.
+    pub(crate) keep: Option<PathBuf>,
 }
 
 /// The processes of the system, and what they write down.
@@ -52,15 +54,16 @@ struct System {
 impl Campaign {
     /// Runs it to its end; an error if the campaign itself could not be run.
     pub(crate) async fn run(&self) -> anyhow::Result<Report> {
-        let folder = tempfile::tempdir()?;
-        let Self { kind, fault, load, hold } = *self;
-        let path = folder.path().to_owned();
+        let temporary = tempfile::tempdir()?;
+        let folder = self.keep.as_deref().unwrap_or(temporary.path());
+        let Self { kind, fault, load, hold, .. } = *self;
+        let path = folder.to_owned();
         let starting = tokio::task::spawn_blocking(move || Server::start(kind, fault, &path));
         let server = starting.await??;
         let url = server.url(0, EVENTS)?;
         // So that the tables are there.
         Client::open(url.clone()).await?.close().await?;
-        let mut system = System::start(&server, kind, folder.path(), &load)?;
+        let mut system = System::start(&server, self, folder)?;
         let (progress, seen) = watch::channel(Progress::default());
         let strike = Strike { fault, jobs: load.jobs, seed: load.seed, hold };
         let (is_finished, (server, struck)) =
@@ -102,7 +105,9 @@ impl Campaign {
 }
 
 impl System {
-    fn start(server: &Server, kind: Kind, folder: &Path, load: &Load) -> anyhow::Result<Self> {
+    fn start(server: &Server, campaign: &Campaign, folder: &Path) -> anyhow::Result<Self> {
+        // Logs that are kept are those of somebody who looks for something.
+        let log_level = if campaign.keep.is_some() { "debug" } else { "warn" };
         let mut ledgers = Vec::new();
         let mut ledger = |name: &str| {
             let path = folder.join(format!("{name}.ledger"));
@@ -113,11 +118,11 @@ impl System {
         for (number, name) in ["worker-1", "worker-2"].into_iter().enumerate() {
             let (path, url) = (ledger(name), server.url(number, EVENTS)?);
             let variables = [(LEDGER, path.as_os_str()), ("HEREAFTER_URL", url.as_ref())];
-            let args = ["run", "--name", name, "--log-level", "warn"];
+            let args = ["run", "--name", name, "--log-level", log_level];
             workers.push(Process::start(name, folder, &args, &variables)?);
         }
         let url = server.url(workers.len(), EVENTS)?;
-        let args = Producer::arguments(&url, &ledger("producer"), load);
+        let args = Producer::arguments(&url, &ledger("producer"), &campaign.load);
         let args = [vec!["produce".to_owned()], args].concat();
         let producer = Process::start("producer", folder, &args, &[])?;
         Ok(Self {
@@ -127,7 +132,7 @@ impl System {
             acknowledged: 0,
             ended: BTreeSet::new(),
             last_due: 0,
-            patience: if kind.is_without_store() { LONG_PAUSE } else { PAUSE },
+            patience: if campaign.kind.is_without_store() { LONG_PAUSE } else { PAUSE },
             url,
         })
     }
@@ -226,7 +231,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// RabbitMQ alone knows it only of those that are ready, and not of those that are on their way.
-const LONG_PAUSE: Duration = Duration::from_secs(10);
+const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// After so long without a job stored or run there will be none: leases of 30 s have ended.
 const STUCK: Duration = Duration::from_secs(90);

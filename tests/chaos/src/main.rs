@@ -22,10 +22,11 @@ mod snapshot;
 mod story;
 mod worker;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
@@ -78,6 +79,9 @@ struct Options {
     /// 3,000 jobs in a few seconds: does it work at all?
     #[arg(long, conflicts_with_all = ["jobs", "seconds", "hold"])]
     quick: bool,
+    /// An empty folder in which the ledgers and logs of all processes are kept
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
     /// Print one JSON document instead of tables
     #[arg(long)]
     json: bool,
@@ -106,7 +110,13 @@ impl Options {
         // A store knows a call again; without one a program repeats it at its own risk.
         let is_repeating = kind.is_without_store();
         let load = Load { jobs, seconds, delayed, seed, is_repeating };
-        Ok(Campaign { kind, fault, load, hold: Duration::from_secs(hold) })
+        let keep = self.keep.clone();
+        if let Some(folder) = &keep {
+            let entries =
+                std::fs::read_dir(folder).context("cannot look into the folder to `--keep`")?;
+            ensure!(entries.count() == 0, "the folder to `--keep` is not empty: name another");
+        }
+        Ok(Campaign { kind, fault, load, hold: Duration::from_secs(hold), keep })
     }
 }
 

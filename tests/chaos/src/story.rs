@@ -81,13 +81,21 @@ impl Story {
         self.runs.values().any(|runs| runs.ends > 1)
     }
 
-    /// Whether each further run of a job followed a run whose verdict the outage may have swallowed.
+    /// Whether the outage explains every further run of a job: it may have swallowed the verdict of the
+    /// run before; or the job waited on the ladder meanwhile, whose steps move what they have at least
+    /// once.
     pub(crate) fn is_explained_by(&self, outage: Outage) -> bool {
-        self.runs.values().all(|runs| {
-            let mut begins = runs.begins.clone();
-            begins.sort_unstable();
-            begins.windows(2).all(|pair| outage.is_between(pair[0], pair[1]))
-        })
+        self.waited_through(outage)
+            || self.runs.values().all(|runs| {
+                let mut begins = runs.begins.clone();
+                begins.sort_unstable();
+                begins.windows(2).all(|pair| outage.is_between(pair[0], pair[1]))
+            })
+    }
+
+    fn waited_through(&self, outage: Outage) -> bool {
+        let is_stored = self.acknowledged.is_some_and(|(at, _)| at <= outage.until);
+        is_stored && self.due.is_some_and(|due| due >= outage.from)
     }
 
     /// Whether it has more jobs than there were attempts to store it.

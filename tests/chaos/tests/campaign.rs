@@ -5,8 +5,12 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 fn campaign(server: &str, fault: &str) -> Output {
+    campaign_with(server, fault, &[])
+}
+
+fn campaign_with(server: &str, fault: &str, options: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_taskchaos"));
-    command.args([server, "--quick", "--json", "--seed", "7", "--fault", fault]);
+    command.args([server, "--quick", "--json", "--seed", "7", "--fault", fault]).args(options);
     command.output().expect("the program is built")
 }
 
@@ -17,11 +21,26 @@ fn report(output: &Output) -> Value {
 
 /// A campaign that ends without a fault in its books.
 fn nothing_is_lost(server: &str, fault: &str) -> Value {
-    let output = campaign(server, fault);
-    let report = report(&output);
+    let report = nothing_is_wrong(&campaign(server, fault));
+    for nothing in ["acknowledged_twice", "miscounted"] {
+        assert_eq!(report[nothing], 0, "{nothing}: {report:#}");
+    }
+    report
+}
+
+/// RabbitMQ, with jobs on the ladder of delays at the time of the fault.
+fn rabbitmq_loses_nothing(fault: &str) -> Value {
+    let report = nothing_is_wrong(&campaign_with("amqp", fault, &["--delayed", "300"]));
+    assert!(report["waiting"].as_u64() > Some(100), "no job was on the ladder: {report:#}");
+    assert!(report["acknowledged_twice"].is_null(), "who told it? {report:#}");
+    report
+}
+
+fn nothing_is_wrong(output: &Output) -> Value {
+    let report = report(output);
     assert!(output.status.success(), "{report:#}");
     assert_eq!(report["acknowledged"], 3_000);
-    for nothing in ["lost", "unexpected", "acknowledged_twice", "miscounted", "unfinished"] {
+    for nothing in ["lost", "early", "unexplained", "unexpected", "unfinished"] {
         assert_eq!(report[nothing], 0, "{nothing}: {report:#}");
     }
     report
@@ -65,10 +84,43 @@ fn a_snapshot_that_is_held_loses_no_job_and_the_times_of_claims_are_told() {
     assert!(phases.iter().all(|phase| phase["p50"].as_f64() > Some(0.0)), "{report:#}");
 }
 
+#[test]
+fn a_restart_of_rabbitmq_loses_no_job() {
+    let report = rabbitmq_loses_nothing("restart");
+    assert!(report["resumed_after"].as_f64() < Some(10.0), "{report:#}");
+}
+
+#[test]
+fn a_cluster_of_rabbitmq_whose_leader_is_killed_loses_no_job() {
+    let report = rabbitmq_loses_nothing("kill-node");
+    assert!(report["resumed_after"].as_f64() < Some(10.0), "{report:#}");
+}
+
+#[test]
+fn a_crash_of_rabbitmq_beside_a_store_loses_no_job_and_settles_each_once() {
+    let output = campaign_with("amqp", "crash", &["--results", "sqlite"]);
+    let report = nothing_is_wrong(&output);
+    assert_eq!(report["acknowledged_twice"], 0, "{report:#}");
+    assert_eq!(report["miscounted"], 0, "{report:#}");
+}
+
+#[test]
+fn a_fault_that_a_server_cannot_have_is_refused_with_those_that_it_can() {
+    for (server, fault, said) in [
+        ("amqp", "snapshot", "choose `restart`, `crash` or `kill-node`"),
+        ("postgres", "kill-node", "only `amqp` has a cluster"),
+    ] {
+        let output = campaign(server, fault);
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains(said), "{error}");
+    }
+}
+
 /// Who cannot find anything finds nothing wrong.
 #[test]
 fn a_job_that_is_deleted_behind_the_back_of_the_system_is_found_to_be_lost() {
-    for server in ["postgres", "mysql"] {
+    for server in ["postgres", "mysql", "amqp"] {
         let output = campaign(server, "theft");
         let report = report(&output);
         assert_eq!(output.status.code(), Some(1), "{report:#}");

@@ -77,6 +77,38 @@ async fn connections_that_an_operator_closes_lose_no_job() {
     midway.assert_goes_on().await;
 }
 
+/// Takes out what was leased at the time of a fault, in whose course it was lost once.
+async fn assert_no_suspects(midway: &Midway) {
+    store_at_last(&midway.broker, &jobs(1)).await;
+    let leased: Vec<_> = midway.leased.iter().map(|it| it.job).collect();
+    let mut seen = 0;
+    while seen < leased.len() {
+        let deliveries = take(&midway.broker, 100).await;
+        let again: Vec<_> = deliveries.iter().filter(|it| leased.contains(&it.job)).collect();
+        let suspects = again.iter().filter(|it| it.suspect).count();
+        assert_eq!(suspects, 0, "of {} jobs that were lost once", again.len());
+        seen += again.len();
+        midway.broker.settle(&done(&deliveries)).await.unwrap();
+    }
+    midway.broker.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_pause_in_serving_makes_no_suspects() {
+    let midway = Midway::begin().await;
+    midway.server.stop_serving();
+    midway.server.serve_again();
+    assert_no_suspects(&midway).await;
+}
+
+#[tokio::test]
+async fn one_crash_makes_no_suspects() {
+    let mut midway = Midway::begin().await;
+    midway.server.kill();
+    midway.server.start_again();
+    assert_no_suspects(&midway).await;
+}
+
 /// A broker whose caller waits for a job that is not there yet.
 async fn with_a_waiting_caller(
     url: &str,
