@@ -154,6 +154,8 @@ pub(crate) async fn drain(url: &str, replies: bool) -> anyhow::Result<()> {
         }
     }
     ensure!(left == 0, "{left} messages did not come");
+    drop(answered);
+    consuming.close(200, "done".into()).await?;
     Ok(connection.close(200, "done".into()).await?)
 }
 

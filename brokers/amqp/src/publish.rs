@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use lapin::options::BasicPublishOptions;
 use lapin::{Channel, Confirmation};
 
@@ -52,13 +53,18 @@ impl Session {
         }
         let channel = self.take_publisher().await.map_err(|error| self.explain(error))?;
         let sending = async {
-            let mut confirms =
-                stream::iter(messages).map(|message| send(&channel, message)).buffered(IN_FLIGHT);
             let mut told = Told::default();
+            // By hand, because the compiler does not see that `Stream::buffered` may go from thread to
+            // thread with borrowed messages (rust-lang/rust issue 64552).
+            let mut confirms = FuturesOrdered::new();
+            let (first, later) = messages.split_at(messages.len().min(IN_FLIGHT));
+            first.iter().for_each(|message| confirms.push_back(send(&channel, message)));
+            let mut later = later.iter();
             let mut place = 0;
             while let Some(confirmation) = confirms.next().await {
                 told.note(place, confirmation?);
                 place += 1;
+                later.next().into_iter().for_each(|it| confirms.push_back(send(&channel, it)));
             }
             Ok(told)
         };

@@ -37,6 +37,7 @@ impl MemoryBroker {
         durable: false,
         // Bounds how long one call holds the lock.
         max_batch: 100_000,
+        enqueues_at_once: 1,
         max_envelope: 256 * 1024 * 1024,
         due_resolution: Duration::from_millis(1),
         longest_run: None,

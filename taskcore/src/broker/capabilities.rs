@@ -15,6 +15,9 @@ pub struct Capabilities {
     pub durable: bool,
     /// The largest batch of one call; larger ones are split by the caller.
     pub max_batch: usize,
+    /// How many `enqueue`s of one client are worth having under way at a time, for calls that are
+    /// delayed one by one: 1 where the broker takes one after the other.
+    pub enqueues_at_once: usize,
     /// The largest stored job, in bytes of its envelope.
     pub max_envelope: usize,
     /// A due time is kept to this precision, rounded up.

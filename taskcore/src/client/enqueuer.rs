@@ -1,7 +1,6 @@
 //! [`Enqueuer`]: calls delayed at the same time share a round trip.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,9 +10,10 @@ use tokio::sync::oneshot;
 use crate::broker::{Broker, BrokerError, Enqueued, Guarded, NewJob};
 use crate::error::DelayError;
 
-/// Collects jobs while one `enqueue` is in flight, and sends what has come as the next batch.
+/// Collects jobs while as many `enqueue`s are in flight as the broker likes to have, which is one
+/// for most, and sends what has come as the next batch.
 ///
-/// There is no timer: an idle client has the latency of one round trip. The task that sends
+/// There is no timer: an idle client has the latency of one round trip. A task that sends
 /// lives only while there is something to send. Each runtime has its own, because a runtime
 /// that nobody drives any more would leave the callers of the others waiting.
 pub(super) struct Enqueuer {
@@ -22,9 +22,15 @@ pub(super) struct Enqueuer {
 }
 
 /// What waits, by the runtime of its callers. A runtime is in it while it has a task that sends.
-///
-/// Each caller waits with one job, so what waits is bounded by who waits.
-type Queues = HashMap<Id, Vec<Waiting>>;
+type Queues = HashMap<Id, Queue>;
+
+#[derive(Default)]
+struct Queue {
+    /// Each caller waits with one job, so what waits is bounded by who waits.
+    waiting: Vec<Waiting>,
+    /// Tasks that send.
+    senders: usize,
+}
 
 /// How often a batch is sent again after an unknown answer, where ids make that safe.
 const REPEATS: u32 = 3;
@@ -46,7 +52,8 @@ impl Enqueuer {
         let broker = self.broker().map_err(|error| failed(Arc::new(error)))?;
         let runtime = Handle::current();
         let (answer, answered) = oneshot::channel();
-        if self.join(runtime.id(), Waiting { job, answer }) {
+        let at_once = broker.capabilities().enqueues_at_once;
+        if self.join(runtime.id(), Waiting { job, answer }, at_once) {
             let queues = self.queues.clone();
             let sending = Sending { queues, runtime: runtime.id(), is_over: false };
             runtime.spawn(send_all(broker, sending));
@@ -60,18 +67,15 @@ impl Enqueuer {
         }
     }
 
-    /// Adds a job; true if nobody sends on this runtime, and the caller has to start.
-    fn join(&self, runtime: Id, waiting: Waiting) -> bool {
-        match lock(&self.queues).entry(runtime) {
-            Entry::Occupied(mut queue) => {
-                queue.get_mut().push(waiting);
-                false
-            }
-            Entry::Vacant(queue) => {
-                queue.insert(vec![waiting]);
-                true
-            }
-        }
+    /// Adds a job; true if fewer than `at_once` tasks send on this runtime, and the caller has to
+    /// start one.
+    fn join(&self, runtime: Id, waiting: Waiting, at_once: usize) -> bool {
+        let mut queues = lock(&self.queues);
+        let queue = queues.entry(runtime).or_default();
+        queue.waiting.push(waiting);
+        let is_wanted = queue.senders < at_once.max(1);
+        queue.senders += usize::from(is_wanted);
+        is_wanted
     }
 
     /// Refuses what is more than one batch, which would not be stored all or none.
@@ -96,7 +100,7 @@ impl Enqueuer {
     }
 }
 
-/// The right to send for a runtime. Gives it back when its task ends, however it ends, so that
+/// One right to send for a runtime. Gives it back when its task ends, however it ends, so that
 /// a runtime that stops leaves nothing behind.
 struct Sending {
     queues: Arc<Mutex<Queues>>,
@@ -109,22 +113,32 @@ impl Sending {
     /// What waits now, at most `max`; `None`, and the right given back, if nothing does.
     fn next(&mut self, max: usize) -> Option<Vec<Waiting>> {
         let mut queues = lock(&self.queues);
-        let queue = queues.get_mut(&self.runtime).filter(|queue| !queue.is_empty());
-        let Some(queue) = queue else {
-            queues.remove(&self.runtime);
-            self.is_over = true;
-            return None;
-        };
-        let count = queue.len().min(max);
-        Some(queue.drain(..count).collect())
+        if let Some(queue) = queues.get_mut(&self.runtime)
+            && !queue.waiting.is_empty()
+        {
+            let count = queue.waiting.len().min(max);
+            return Some(queue.waiting.drain(..count).collect());
+        }
+        self.is_over = true;
+        self.give_back(&mut queues);
+        None
+    }
+
+    /// Who still waits when the last sender is gone gets an error, instead of waiting for nobody.
+    fn give_back(&self, queues: &mut Queues) {
+        if let Some(queue) = queues.get_mut(&self.runtime) {
+            queue.senders -= 1;
+            if queue.senders == 0 {
+                queues.remove(&self.runtime);
+            }
+        }
     }
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
         if !self.is_over {
-            // Callers get an error instead of waiting for nobody.
-            lock(&self.queues).remove(&self.runtime);
+            self.give_back(&mut lock(&self.queues));
         }
     }
 }
@@ -168,4 +182,62 @@ async fn send(broker: &Guarded, batch: &[NewJob]) -> Result<Vec<Enqueued>, Broke
 
 fn lock(queues: &Mutex<Queues>) -> MutexGuard<'_, Queues> {
     queues.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Due;
+    use crate::{JobId, Payload, Priority, QueueName};
+
+    type Answered = oneshot::Receiver<Result<Enqueued, Arc<BrokerError>>>;
+
+    /// One more caller; whether it has to start a task that sends.
+    fn join(enqueuer: &Enqueuer, at_once: usize) -> (bool, Answered) {
+        let job = NewJob {
+            id: JobId::new(),
+            queue: QueueName::DEFAULT,
+            task: "any".into(),
+            priority: Priority::default(),
+            due: Due::Now,
+            expires_in: None,
+            inputs: Vec::new(),
+            unique: None,
+            with_next: false,
+            envelope: Payload::default(),
+        };
+        let (answer, answered) = oneshot::channel();
+        (enqueuer.join(Handle::current().id(), Waiting { job, answer }, at_once), answered)
+    }
+
+    fn sending(enqueuer: &Enqueuer) -> Sending {
+        let (queues, runtime) = (enqueuer.queues.clone(), Handle::current().id());
+        Sending { queues, runtime, is_over: false }
+    }
+
+    #[tokio::test]
+    async fn as_many_send_at_a_time_as_the_broker_likes() {
+        let enqueuer = Enqueuer::new(None);
+        let callers: Vec<_> = (0..4).map(|_| join(&enqueuer, 2)).collect();
+        let starts: Vec<bool> = callers.iter().map(|(starts, _)| *starts).collect();
+        assert_eq!(starts, [true, true, false, false]);
+        let (mut first, mut second) = (sending(&enqueuer), sending(&enqueuer));
+        assert_eq!(first.next(3).map(|batch| batch.len()), Some(3));
+        assert_eq!(second.next(3).map(|batch| batch.len()), Some(1));
+        assert!(second.next(3).is_none());
+        assert!(join(&enqueuer, 2).0, "nobody took the place of the second");
+        assert!(!join(&enqueuer, 2).0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_answered_when_the_last_that_sends_is_gone() {
+        let enqueuer = Enqueuer::new(None);
+        let (_, mut answered) = join(&enqueuer, 2);
+        let _ = join(&enqueuer, 2);
+        drop(sending(&enqueuer));
+        assert_eq!(answered.try_recv().err(), Some(oneshot::error::TryRecvError::Empty));
+        drop(sending(&enqueuer));
+        assert!(answered.await.is_err());
+        assert!(join(&enqueuer, 2).0);
+    }
 }

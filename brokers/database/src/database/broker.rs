@@ -54,6 +54,7 @@ impl DatabaseBroker {
         durable: true,
         // On a file: bounds how long one call holds the write lock, under half a second.
         max_batch: 50_000,
+        enqueues_at_once: 1,
         // SQLite's own limit for a value is 1,000,000,000 bytes.
         max_envelope: 256 * 1024 * 1024,
         due_resolution: Duration::from_millis(1),
