@@ -246,7 +246,7 @@ impl Shared {
             return Ok(Fate::Early);
         }
         if message.is_suspect() {
-            let begun = session.declare_begun(&self.names, message.job).await?;
+            let begun = self.begun(session, message.job).await?;
             let recoveries = counts.recoveries.saturating_add(begun);
             if recoveries > self.recovery_limit.load(Ordering::Relaxed) {
                 return Ok(Fate::Lost);

@@ -148,11 +148,15 @@ impl Shared {
             lease.is_suspect().then_some(lease.message.job)
         };
         if let Some(job) = suspect {
-            session.declare_begun(&self.names, job).await?;
-            let mark = Outbound::mark(self.names.begun(job));
-            session.publish(&[mark]).await?;
+            // Declared when it was counted, before the job was handed out.
+            session.publish(&[Outbound::mark(self.names.begun(job))]).await?;
         }
         Ok(Settled::Applied)
+    }
+
+    /// How often a suspect was begun.
+    pub(crate) async fn begun(&self, session: &Session, job: JobId) -> Result<u32, AmqpError> {
+        session.declare_begun(&self.names, job, self.options.names_several_nodes()).await
     }
 
     /// Takes back what belongs to a lease that has ended.

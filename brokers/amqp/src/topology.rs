@@ -7,7 +7,7 @@
 //! | `delay.STEP` | topic exchange, and quorum queue with a time to live | delayed jobs: see `ladder` |
 //! | `due` | topic exchange | nothing; leads to the queues of ready jobs |
 //! | `replies.PROCESS` | classic queue, or quorum queue in a cluster; deleted half an hour after its process is gone | ends of jobs |
-//! | `begun.JOB` | quorum queue, deleted with the job or after a day | a message for each time a suspect began |
+//! | `begun.JOB` | classic queue, or quorum queue in a cluster; deleted with the job or after a day | a message for each time a suspect began |
 //! | `catalog` | quorum queue | a message for each queue |
 //!
 //! All are durable. Only the ladder dead-letters, at least once, which needs `reject-publish`. The
@@ -151,10 +151,30 @@ impl Session {
     }
 
     /// Declares the queue that counts how often a suspect was begun; answers how often so far.
-    pub(crate) async fn declare_begun(&self, names: &Names, job: JobId) -> Result<u32, AmqpError> {
+    ///
+    /// After a crash there may be hundreds of suspects at once, because the server hands what one lost
+    /// connection had to another one that is lost, and counts both. A quorum queue for each would take
+    /// as many elections; so it is one only where there is another node to hold it.
+    pub(crate) async fn declare_begun(
+        &self,
+        names: &Names,
+        job: JobId,
+        is_replicated: bool,
+    ) -> Result<u32, AmqpError> {
         let channel = self.asking().await?;
-        let arguments = lasting(quorum(), "x-expires", Duration::from_secs(24 * 60 * 60));
-        Ok(declare(&channel, &names.begun(job), arguments).await?.message_count())
+        let arguments = if is_replicated { quorum() } else { FieldTable::default() };
+        let arguments = lasting(arguments, "x-expires", Duration::from_secs(24 * 60 * 60));
+        let name = names.begun(job);
+        let declared = declare(&channel, &name, arguments).await;
+        drop(channel);
+        match declared {
+            Ok(queue) => Ok(queue.message_count()),
+            // By a program whose URL has other hosts.
+            Err(AmqpError::OtherArguments { .. }) => {
+                Ok(self.look(&name).await?.map_or(0, |queue| queue.message_count()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes that queue.
