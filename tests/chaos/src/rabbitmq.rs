@@ -31,7 +31,7 @@ pub(crate) struct Rabbit {
 
 #[derive(Debug)]
 enum Nodes {
-    One(RabbitMq),
+    One(Box<RabbitMq>),
     Three(Cluster),
 }
 
@@ -57,7 +57,7 @@ impl Rabbit {
         }
         let nodes = match fault {
             Fault::KillNode => Nodes::Three(Cluster::start(NODES)),
-            _ => Nodes::One(RabbitMq::start()),
+            _ => Nodes::One(Box::new(RabbitMq::start())),
         };
         let store = match results {
             Results::None => Store::None,

@@ -31,14 +31,16 @@ impl Kind {
 pub(crate) enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
-    RabbitMq(Rabbit),
+    RabbitMq(Box<Rabbit>),
 }
 
 impl Server {
     /// Starts one. It blocks.
     pub(crate) fn start(kind: Kind, fault: Fault, folder: &Path) -> anyhow::Result<Self> {
         match (kind, fault) {
-            (Kind::Amqp(results), _) => Ok(Self::RabbitMq(Rabbit::start(results, fault, folder)?)),
+            (Kind::Amqp(results), _) => {
+                Ok(Self::RabbitMq(Box::new(Rabbit::start(results, fault, folder)?)))
+            }
             (_, Fault::KillNode) => {
                 bail!(
                     "only a cluster has nodes, and only `amqp` has a cluster: choose another fault"
@@ -102,7 +104,7 @@ impl Server {
                 let options: MySqlConnectOptions = place.parse()?;
                 Ok(Session::MariaDb(options.connect().await.context(failed)?))
             }
-            Self::RabbitMq(rabbit) => Ok(Session::RabbitMq(rabbit.session().await?)),
+            Self::RabbitMq(rabbit) => Ok(Session::RabbitMq(Box::new(rabbit.session().await?))),
         }
     }
 }
@@ -112,7 +114,7 @@ impl Server {
 pub(crate) enum Session {
     Postgres(PgConnection),
     MariaDb(MySqlConnection),
-    RabbitMq(lapin::Connection),
+    RabbitMq(Box<lapin::Connection>),
 }
 
 impl Session {
