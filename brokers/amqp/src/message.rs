@@ -28,6 +28,8 @@ pub(crate) struct Message {
     /// Only while no attempt was made.
     pub(crate) expires_ms: Option<i64>,
     pub(crate) counts: Counts,
+    /// How often the server took this message back, which `counts` has as losses.
+    pub(crate) returns: u32,
     /// Where to say how it ended.
     pub(crate) reply_to: Option<String>,
     /// Whether the job itself is in a store, and this only says that it is ready.
@@ -85,6 +87,7 @@ impl Message {
             due_ms,
             expires_ms: new.expires_in.map(|span| later(now_ms, span)),
             counts: Counts::default(),
+            returns: 0,
             // A reply that nobody asks for costs as much as the job.
             reply_to: reply_to.filter(|_| !keeps_nothing).map(str::to_owned),
             is_stored: false,
@@ -104,6 +107,7 @@ impl Message {
             due_ms: now_ms,
             expires_ms: None,
             counts: Counts::default(),
+            returns: 0,
             reply_to: None,
             is_stored: true,
         }
@@ -165,9 +169,25 @@ impl Message {
                 losses: headers.count(LOSSES).saturating_add(headers.returns()),
                 recoveries: headers.count(RECOVERIES),
             },
+            returns: headers.returns(),
             reply_to: properties.reply_to().as_ref().map(ToString::to_string),
             is_stored: headers.integer(STORED) == Some(1),
         }
+    }
+
+    /// What was lost once, if the server has counted that more than once.
+    ///
+    /// It hands what a lost connection had to another one, of which it does not know yet that it is
+    /// lost, too: after a crash, a message has as many returns as there were consumers to get it.
+    /// Nobody can tell these from worker after worker that died of it, so they count as one loss, and
+    /// a job that kills its workers costs one process more.
+    pub(crate) fn lost_once(&self) -> Option<Self> {
+        (self.returns > 1).then(|| {
+            let mut once = self.clone();
+            once.counts.losses = self.counts.losses - self.returns + 1;
+            once.returns = 0;
+            once
+        })
     }
 
     /// Whether it was lost so often that it may have killed its worker.

@@ -123,6 +123,7 @@ impl Shared {
             let message = Message::read(properties, data.clone(), queue, record.priority, now);
             again.push(Message {
                 counts: Counts::default(),
+                returns: 0,
                 due_ms: now.as_millisecond(),
                 expires_ms: None,
                 ..message

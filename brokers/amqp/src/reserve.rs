@@ -201,8 +201,18 @@ impl Shared {
         let mut ended = Ended::default();
         let now = Timestamp::now();
         let mut taken = taken.into_iter();
-        let mut failure = None;
+        let (mut failure, mut suspects, mut later) = (None, 0, Vec::new());
         while let Some(received) = taken.next() {
+            if let Some(once) = received.message.lost_once() {
+                ended.received.push(received);
+                ended.again.push(once);
+                continue;
+            }
+            suspects += usize::from(received.message.is_suspect());
+            if suspects > SUSPECTS && received.message.is_suspect() {
+                later.push(received);
+                continue;
+            }
             match self.fate(session, &received.message, now).await {
                 Ok(Fate::Run) => {
                     handed.push(self.delivery(session, &received));
@@ -217,6 +227,10 @@ impl Shared {
                     session.lock_shelf().put(std::iter::once(received).chain(taken.by_ref()));
                 }
             }
+        }
+        if !later.is_empty() {
+            session.lock_shelf().put(later);
+            session.rang.notify_waiters();
         }
         let sent = self.send_ended(session, ended).await;
         match failure.map_or(sent, Err) {
@@ -344,6 +358,10 @@ struct Ended {
     others: Vec<Outbound>,
     lost: Vec<taskcore::JobId>,
 }
+
+/// How many suspects are handed out at once: each costs several ways to the server, while what was
+/// leased before it waits.
+const SUSPECTS: usize = 8;
 
 /// Jobs from which on they flow in for a caller who looks once.
 const MANY: usize = 64;

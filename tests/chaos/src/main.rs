@@ -112,6 +112,7 @@ impl Options {
         let load = Load { jobs, seconds, delayed, seed, is_repeating };
         let keep = self.keep.clone();
         if let Some(folder) = &keep {
+            std::fs::create_dir_all(folder).context("cannot make the folder to `--keep`")?;
             let entries =
                 std::fs::read_dir(folder).context("cannot look into the folder to `--keep`")?;
             ensure!(entries.count() == 0, "the folder to `--keep` is not empty: name another");

@@ -1,6 +1,8 @@
 //! What others put into our queues.
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{
+    BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
+};
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use taskbroker_amqp::AmqpBroker;
@@ -129,4 +131,21 @@ async fn a_reply_address_that_leads_nowhere_does_not_keep_a_job_from_being_done(
     assert_eq!(settled, [Settled::Applied]);
     strange.broker.erase().await.unwrap();
     strange.broker.close().await.unwrap();
+}
+
+// As the server does by itself after a crash: it hands what was lost to others who are lost, too.
+#[tokio::test]
+async fn what_the_server_takes_back_many_times_was_lost_once() {
+    let strange = Strange::new().await;
+    let stored = jobs(1);
+    store(&strange.broker, &stored).await;
+    for _ in 0..3 {
+        let got =
+            strange.channel.basic_get(strange.key.as_str().into(), BasicGetOptions::default());
+        let got = got.await.unwrap().expect("the job is there");
+        got.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await.unwrap();
+    }
+    let delivery = strange.handed_out().await;
+    assert_eq!(delivery.job, stored[0].id);
+    assert!(!delivery.suspect);
 }
