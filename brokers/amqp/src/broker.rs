@@ -20,6 +20,7 @@ use crate::message::Message;
 use crate::options::AmqpOptions;
 use crate::session::Session;
 use crate::store::Shared;
+use crate::topology::priorities;
 use crate::{NAME, ladder};
 
 /// Jobs in queues of a RabbitMQ server.
@@ -328,8 +329,14 @@ impl Shared {
         let Some(failed) = failed else {
             return Ok(Counted { depth: Depth::empty(queue.clone()), consumers: 0 });
         };
-        let (ready, consumers) = session.count_ready(&self.names, queue).await?;
-        let ready = ready + session.lock_shelf().count(queue) as u64;
+        let (mut ready, mut consumers) = (0, 0);
+        for priority in priorities() {
+            if let Some(found) = session.look(&self.names.ready(queue, priority)).await? {
+                ready += u64::from(found.message_count());
+                consumers = consumers.max(u64::from(found.consumer_count()));
+            }
+        }
+        ready += session.lock_shelf().count(queue) as u64;
         let failed = Some(u64::from(failed.message_count()));
         Ok(Counted { depth: Depth { ready: Some(ready), failed, ..unknown }, consumers })
     }

@@ -96,8 +96,8 @@ impl Shared {
         }
     }
 
-    /// Hands out what there is now. Little is to flow in for a caller who may not come back, so what is
-    /// not here already is taken one by one, unless many are asked for and there are many.
+    /// Hands out what there is now. Nothing is to flow in for a caller who may not come back, so no more
+    /// is taken than is asked for.
     async fn look_once(
         &self,
         session: &Arc<Session>,
@@ -113,11 +113,9 @@ impl Shared {
                 let limit = (share.max.get() as usize).min(of_queue + max - handed.len());
                 let room = limit - of_queue;
                 let here = session.lock_shelf().count(&share.queue);
-                let missing = room.saturating_sub(here);
-                let pulled = if missing == 0 || self.let_flow(session, share, missing).await? {
-                    Vec::new()
-                } else {
-                    session.pull(&self.names, &share.queue, missing).await?
+                let pulled = match room.saturating_sub(here) {
+                    0 => Vec::new(),
+                    missing => session.pull(&self.names, &share.queue, missing).await?,
                 };
                 let Some(left) = NonZeroU32::new(u32::try_from(room).unwrap_or(u32::MAX)) else {
                     break;
@@ -140,48 +138,6 @@ impl Shared {
             }
         }
         Ok(handed)
-    }
-
-    /// Lets jobs of a queue flow in for a caller who looks once, and waits for as many as there are, at
-    /// most `missing`; `false` if that are few. One by one each is a way to the server and back.
-    ///
-    /// What comes beyond that is given back like all for which nobody asks again.
-    async fn let_flow(
-        &self,
-        session: &Arc<Session>,
-        share: &QueueShare,
-        missing: usize,
-    ) -> Result<bool, AmqpError> {
-        if missing < MANY {
-            return Ok(false);
-        }
-        let (ready, _) = session.count_ready(&self.names, &share.queue).await?;
-        let expected = usize::try_from(ready).unwrap_or(usize::MAX).min(missing);
-        if expected < MANY {
-            return Ok(false);
-        }
-        let before = session.lock_shelf().count(&share.queue);
-        let max = NonZeroU32::new(u32::try_from(missing).unwrap_or(u32::MAX)).unwrap_or(share.max);
-        let shares = [QueueShare { queue: share.queue.clone(), max }];
-        session.asking_for(&shares).await;
-        let flowing = async {
-            session.open_taps(&self.names, &shares).await?;
-            loop {
-                let mut rang = std::pin::pin!(session.rang.notified());
-                rang.as_mut().enable();
-                let here = session.lock_shelf().count(&share.queue);
-                if here >= before + expected || session.ended.is_cancelled() {
-                    return Ok(true);
-                }
-                // Others may have got them.
-                if tokio::time::timeout(LULL, rang).await.is_err() {
-                    return Ok(here > before);
-                }
-            }
-        };
-        let flowed = flowing.await;
-        session.asked_enough(&shares).await;
-        flowed
     }
 
     /// Leases what may run of what is here, and ends what may not.
@@ -362,12 +318,6 @@ struct Ended {
 /// How many suspects are handed out at once: each costs several ways to the server, while what was
 /// leased before it waits.
 const SUSPECTS: usize = 8;
-
-/// Jobs from which on they flow in for a caller who looks once.
-const MANY: usize = 64;
-
-/// How long nothing comes before what came counts as all that comes.
-const LULL: Duration = Duration::from_millis(100);
 
 /// How often the consumers may run before what was received counts as all there is.
 const YIELDS: usize = 8;

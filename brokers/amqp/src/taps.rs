@@ -105,16 +105,7 @@ impl Session {
             number = taps.number
         );
         let prefetch = prefetch(wanted);
-        let channel = &self.consuming;
-        within("limit what comes", channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
-        let ready = names.ready(queue, priority);
-        let consuming = channel.basic_consume(
-            ready.as_str().into(),
-            tag.as_str().into(),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        );
-        let consumer = within("consume", consuming).await?;
+        let consumer = self.consume(&names.ready(queue, priority), &tag, prefetch).await?;
         taps.open.insert(key.clone(), Tap { tag: tag.clone(), prefetch });
         drop(taps);
         tokio::task::spawn_local(flow(self.clone(), consumer, key, tag));
@@ -154,8 +145,8 @@ impl Session {
         Ok(queues)
     }
 
-    /// Takes messages out of a queue one by one, until there is none or there are `max`; what
-    /// flows in by itself is left to the shelf.
+    /// Takes messages out of a queue, until there is none or there are `max`; what flows in by itself is
+    /// left to the shelf.
     pub(crate) async fn pull(
         &self,
         names: &Names,
@@ -184,8 +175,12 @@ impl Session {
         if pulled.len() >= max {
             return Ok(());
         }
-        self.find_or_declare(names, queue, priority).await?;
+        let waiting = self.find_or_declare(names, queue, priority).await?;
         let ready = names.ready(queue, priority);
+        let many = waiting.min(max - pulled.len()).min(u16::MAX.into());
+        if many >= MANY {
+            self.pull_many(&ready, queue, priority, many, pulled).await?;
+        }
         while pulled.len() < max {
             let options = BasicGetOptions::default();
             let getting = self.consuming.basic_get(ready.as_str().into(), options);
@@ -194,6 +189,52 @@ impl Session {
             pulled.push(received(message.delivery, queue, priority));
         }
         Ok(())
+    }
+
+    /// Takes so many by a consumer that is there for them alone: one by one each is a way to the server
+    /// and back. Once it has them, the server sends it no more.
+    async fn pull_many(
+        &self,
+        ready: &str,
+        queue: &QueueName,
+        priority: Priority,
+        many: usize,
+        pulled: &mut Vec<Received>,
+    ) -> Result<(), AmqpError> {
+        let mut taps = self.taps.lock().await;
+        taps.number += 1;
+        let tag = format!("once.{}", taps.number);
+        let mut consumer = self.consume(ready, &tag, u16::try_from(many).unwrap_or(1)).await?;
+        drop(taps);
+        let mut left = many;
+        // Others may have got them meanwhile.
+        while left > 0
+            && let Ok(Some(Ok(delivery))) = tokio::time::timeout(LULL, consumer.next()).await
+        {
+            self.acks.lock().await.opened([delivery.delivery_tag]);
+            pulled.push(received(delivery, queue, priority));
+            left -= 1;
+        }
+        let options = BasicCancelOptions::default();
+        let cancelling = self.consuming.basic_cancel(tag.as_str().into(), options);
+        within("stop consuming", cancelling).await?;
+        // It ends with what came before the server had heard of that.
+        while let Ok(Some(Ok(delivery))) = tokio::time::timeout(LULL, consumer.next()).await {
+            self.acks.lock().await.opened([delivery.delivery_tag]);
+            pulled.push(received(delivery, queue, priority));
+        }
+        Ok(())
+    }
+
+    /// A consumer with at most so many unacknowledged messages. `taps` is locked meanwhile, because the
+    /// limit is set for the consumers that follow on the channel.
+    async fn consume(&self, ready: &str, tag: &str, prefetch: u16) -> Result<Consumer, AmqpError> {
+        let channel = &self.consuming;
+        within("limit what comes", channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+        let options = BasicConsumeOptions::default();
+        let consuming =
+            channel.basic_consume(ready.into(), tag.into(), options, FieldTable::default());
+        within("consume", consuming).await
     }
 }
 
@@ -238,3 +279,9 @@ fn prefetch(wanted: usize) -> u16 {
 }
 
 const CHUNK: usize = 1_000;
+
+/// Messages from which on a consumer for them alone is faster than to get them one by one.
+const MANY: usize = 32;
+
+/// How long nothing comes before what came counts as all that comes.
+const LULL: Duration = Duration::from_millis(100);

@@ -128,18 +128,19 @@ impl Session {
     }
 
     /// Sees to it that ready jobs have where to wait, whatever was known before. To consume from
-    /// a queue that is not there closes the channel, and with it ends every lease.
+    /// a queue that is not there closes the channel, and with it ends every lease. Answers how many wait.
     pub(crate) async fn find_or_declare(
         &self,
         names: &Names,
         queue: &QueueName,
         priority: Priority,
-    ) -> Result<(), AmqpError> {
-        if self.look(&names.ready(queue, priority)).await?.is_none() {
-            self.declared.lock().await.found_deleted();
-            self.declare_queue(names, queue).await?;
+    ) -> Result<usize, AmqpError> {
+        if let Some(found) = self.look(&names.ready(queue, priority)).await? {
+            return Ok(found.message_count() as usize);
         }
-        Ok(())
+        self.declared.lock().await.found_deleted();
+        self.declare_queue(names, queue).await?;
+        Ok(0)
     }
 
     /// Declares the queue in which a process hears of the ends of its jobs.
@@ -183,23 +184,6 @@ impl Session {
         let name = names.begun(job);
         let deleting = channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default());
         within("delete a queue", deleting).await.map(|_| ())
-    }
-
-    /// How many jobs of a queue wait at the server, and how many consumers the priority with the most of
-    /// them has.
-    pub(crate) async fn count_ready(
-        &self,
-        names: &Names,
-        queue: &QueueName,
-    ) -> Result<(u64, u64), AmqpError> {
-        let (mut ready, mut consumers) = (0, 0);
-        for priority in priorities() {
-            if let Some(found) = self.look(&names.ready(queue, priority)).await? {
-                ready += u64::from(found.message_count());
-                consumers = consumers.max(u64::from(found.consumer_count()));
-            }
-        }
-        Ok((ready, consumers))
     }
 
     /// A queue's counts; `None` if it is not there.
