@@ -132,7 +132,11 @@ impl System {
             acknowledged: 0,
             ended: BTreeSet::new(),
             last_due: 0,
-            patience: if campaign.kind.is_without_store() { LONG_PAUSE } else { PAUSE },
+            patience: match campaign.load.delayed {
+                _ if !campaign.kind.is_without_store() => PAUSE,
+                0 => LONG_PAUSE,
+                _ => LADDER_PAUSE,
+            },
             url,
         })
     }
@@ -231,10 +235,15 @@ const LOOK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// RabbitMQ alone knows it only of those that are ready, and not of those that are on their way.
-const LONG_PAUSE: Duration = Duration::from_secs(60);
+const LONG_PAUSE: Duration = Duration::from_secs(30);
 
-/// After so long without a job stored or run there will be none: leases of 30 s have ended.
-const STUCK: Duration = Duration::from_secs(90);
+/// A step of the ladder whose confirms were lost by a fault sends again after three minutes
+/// (`dead_letter_worker_publisher_confirm_timeout` of RabbitMQ).
+const LADDER_PAUSE: Duration = Duration::from_secs(200);
+
+/// After so long without a job stored or run there will be none: leases of 30 s have ended, and the
+/// ladder was waited for.
+const STUCK: Duration = Duration::from_secs(240);
 
 /// Longer than a worker's grace.
 const STOP: Duration = Duration::from_secs(40);

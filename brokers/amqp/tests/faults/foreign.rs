@@ -140,9 +140,15 @@ async fn what_the_server_takes_back_many_times_was_lost_once() {
     let stored = jobs(1);
     store(&strange.broker, &stored).await;
     for _ in 0..3 {
-        let got =
-            strange.channel.basic_get(strange.key.as_str().into(), BasicGetOptions::default());
-        let got = got.await.unwrap().expect("the job is there");
+        let key = || strange.key.as_str().into();
+        let got = loop {
+            let got = strange.channel.basic_get(key(), BasicGetOptions::default()).await.unwrap();
+            match got {
+                Some(got) => break got,
+                // It flowed in to the broker, which gives back what nobody asks for.
+                None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        };
         got.nack(BasicNackOptions { requeue: true, ..BasicNackOptions::default() }).await.unwrap();
     }
     let delivery = strange.handed_out().await;
