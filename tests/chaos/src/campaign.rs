@@ -132,11 +132,7 @@ impl System {
             acknowledged: 0,
             ended: BTreeSet::new(),
             last_due: 0,
-            patience: match campaign.load.delayed {
-                _ if !campaign.kind.is_without_store() => PAUSE,
-                0 => LONG_PAUSE,
-                _ => LADDER_PAUSE,
-            },
+            patience: if campaign.kind.is_without_store() { LONG_PAUSE } else { PAUSE },
             url,
         })
     }
@@ -234,16 +230,12 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A store knows whether jobs are open.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// RabbitMQ alone knows it only of those that are ready, and not of those that are on their way.
-const LONG_PAUSE: Duration = Duration::from_secs(30);
+/// RabbitMQ alone knows it only of those that are ready, and not of those that are on their way: a
+/// step of the ladder whose confirms were lost by a fault moves jobs again after 5 s.
+const LONG_PAUSE: Duration = Duration::from_secs(40);
 
-/// A step of the ladder whose confirms were lost by a fault sends again after three minutes
-/// (`dead_letter_worker_publisher_confirm_timeout` of RabbitMQ).
-const LADDER_PAUSE: Duration = Duration::from_secs(200);
-
-/// After so long without a job stored or run there will be none: leases of 30 s have ended, and the
-/// ladder was waited for.
-const STUCK: Duration = Duration::from_secs(240);
+/// After so long without a job stored or run there will be none: leases of 30 s have ended.
+const STUCK: Duration = Duration::from_secs(90);
 
 /// Longer than a worker's grace.
 const STOP: Duration = Duration::from_secs(40);

@@ -16,17 +16,9 @@ fn url(cluster: &Cluster) -> String {
     format!("{}?hosts={},{}", cluster.url_of(0), cluster.host_of(1), cluster.host_of(2))
 }
 
-/// A step of the ladder waits so long for the confirms of what it moves on before it does it again; three
-/// minutes by default.
-const MOVE_AGAIN_SOON: &str =
-    "application:set_env(rabbit, dead_letter_worker_publisher_confirm_timeout, 3000)";
-
 #[tokio::test]
 async fn a_client_whose_node_is_killed_goes_on_at_another_and_no_job_is_lost() {
     let mut cluster = Cluster::start(3);
-    for node in 0..3 {
-        cluster.node(node).eval(MOVE_AGAIN_SOON);
-    }
     let broker = open(&url(&cluster)).await;
     let delays = (0..100).map(|number| delayed(Duration::from_millis(500 + 40 * number)));
     let stored: Vec<NewJob> = jobs(300).into_iter().chain(delays).collect();

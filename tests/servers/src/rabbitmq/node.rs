@@ -85,7 +85,7 @@ impl Node {
             ("RABBITMQ_CONF_ENV_FILE", file("rabbitmq-env.conf")),
             ("RABBITMQ_CONFIG_FILE", file(SETTINGS)),
             ("RABBITMQ_CONFIG_FILES", file("conf.d")),
-            ("RABBITMQ_ADVANCED_CONFIG_FILE", file("advanced.config")),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", file(MORE_SETTINGS)),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", file("enabled_plugins")),
             ("RABBITMQ_MNESIA_BASE", file("data")),
             ("RABBITMQ_LOG_BASE", file("")),
@@ -146,6 +146,7 @@ pub(crate) fn prepare(cookie: &str, settings: &[(&str, &str)]) -> Folder {
     own("enabled_plugins", "[].\n");
     let lines = ROOMY.iter().chain(settings).map(|(name, value)| format!("{name} = {value}\n"));
     own(SETTINGS, &lines.collect::<String>());
+    own(MORE_SETTINGS, MOVE_AGAIN_SOON);
     link_parts(folder.path());
     folder
 }
@@ -240,6 +241,13 @@ const PACKAGE: &str = "rabbitmq-server";
 const COOKIE: &str = ".erlang.cookie";
 
 const SETTINGS: &str = "rabbitmq.conf";
+
+const MORE_SETTINGS: &str = "advanced.config";
+
+/// As docs/rabbitmq.md has it: a queue that dead-letters at least once, and whose confirms were lost by
+/// a fault, does it again after this time, where the default is three minutes.
+const MOVE_AGAIN_SOON: &str =
+    "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 5000}]}].\n";
 
 const PARTS: &str = "parts";
 
