@@ -34,6 +34,7 @@ async fn a_client_whose_node_is_killed_goes_on_at_another_and_no_job_is_lost() {
     let one_more = jobs(1);
     store_at_last(&broker, &one_more).await;
     assert!(since.elapsed() < SOON, "jobs are stored again after {:?}", since.elapsed());
+    cluster.start_again(0);
     let wanted = ids(&stored).union(&ids(&one_more)).copied().collect();
     let came = drain(&broker, &wanted).await;
     assert!(leased.iter().all(|it| came[&it.job] == 1), "what was leased ran again, once");

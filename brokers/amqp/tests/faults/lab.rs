@@ -14,7 +14,7 @@ use taskcore::{JobId, Priority, QueueName, error_chain};
 use tokio_util::sync::CancellationToken;
 
 /// For what is not to take long, on a machine that does much else.
-pub(crate) const PLENTY: Duration = Duration::from_secs(40);
+pub(crate) const PLENTY: Duration = Duration::from_secs(90);
 
 /// How soon work is to resume once the server is back.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
