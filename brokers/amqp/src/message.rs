@@ -345,8 +345,8 @@ impl Headers<'_> {
         self.integer(name).and_then(|count| u32::try_from(count).ok()).unwrap_or(0)
     }
 
-    /// How often the server took the message back from a consumer: by our own choice never, so
-    /// each time a connection was lost. RabbitMQ from 4.0 on counts those as acquired only.
+    /// How often the server took the message back from a consumer: at least once for a lost connection,
+    /// see [`Message::lost_once`]. RabbitMQ from 4.0 on counts those as acquired only.
     fn returns(&self) -> u32 {
         self.count("x-delivery-count").max(self.count("x-acquired-count"))
     }
