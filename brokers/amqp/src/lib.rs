@@ -51,6 +51,7 @@ mod message;
 mod names;
 mod operate;
 mod options;
+mod part;
 mod publish;
 mod publishers;
 mod receive;

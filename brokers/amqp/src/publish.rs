@@ -1,15 +1,14 @@
 //! Sending messages: many at a time, each confirmed.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::FuturesOrdered;
 use lapin::options::BasicPublishOptions;
 use lapin::{Channel, Confirmation};
 
 use crate::error::AmqpError;
 use crate::message::Outbound;
+use crate::part::Part;
 use crate::session::Session;
 
 impl Session {
@@ -54,17 +53,15 @@ impl Session {
         let channel = self.take_publisher().await.map_err(|error| self.explain(error))?;
         let sending = async {
             let mut told = Told::default();
-            // By hand, because the compiler does not see that `Stream::buffered` may go from thread to
-            // thread with borrowed messages (rust-lang/rust issue 64552).
-            let mut confirms = FuturesOrdered::new();
-            let (first, later) = messages.split_at(messages.len().min(IN_FLIGHT));
-            first.iter().for_each(|message| confirms.push_back(send(&channel, message)));
-            let mut later = later.iter();
-            let mut place = 0;
-            while let Some(confirmation) = confirms.next().await {
-                told.note(place, confirmation?);
-                place += 1;
-                later.next().into_iter().for_each(|it| confirms.push_back(send(&channel, it)));
+            let mut parts = messages
+                .chunks(PART)
+                .map(|part| Part::begin(part.iter().map(|message| send(&channel, message))));
+            let mut begun: VecDeque<_> = parts.by_ref().take(PARTS).collect();
+            while let Some(part) = begun.pop_front() {
+                for confirmation in part.end().await {
+                    told.note(confirmation?);
+                }
+                begun.extend(parts.next());
             }
             Ok(told)
         };
@@ -103,6 +100,8 @@ async fn send(channel: &Channel, message: &Outbound) -> lapin::Result<Confirmati
 /// What the server said of messages.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
+    /// How many messages were sent.
+    noted: usize,
     /// The places of those that it refused, among those that were sent.
     nacked: Vec<usize>,
     returned: usize,
@@ -113,10 +112,12 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    fn note(&mut self, place: usize, confirmation: Confirmation) {
+    /// Notes what became of the next message.
+    fn note(&mut self, confirmation: Confirmation) {
         if confirmation.is_nack() {
-            self.nacked.push(place);
+            self.nacked.push(self.noted);
         }
+        self.noted += 1;
         // With which confirm it comes is no matter: it is of this batch.
         if let Some(returned) = confirmation.take_message() {
             self.returned += 1;
@@ -143,9 +144,12 @@ impl Told {
     }
 }
 
-/// Messages that are not confirmed yet. More than this gains nothing, as RabbitMQ's own
-/// measurements have it.
-const IN_FLIGHT: usize = 1_000;
+/// So many messages are sent together.
+const PART: usize = 100;
+
+/// So many parts are under way at a time: more than 1,000 messages that are not confirmed gain nothing,
+/// as RabbitMQ's own measurements have it.
+const PARTS: usize = 10;
 
 /// How long all confirms of a batch may take.
 const PATIENCE: Duration = Duration::from_secs(20);

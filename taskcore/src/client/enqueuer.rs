@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use crate::broker::{Broker, BrokerError, Enqueued, Guarded, NewJob};
 use crate::error::DelayError;
 
-/// Collects jobs while as many `enqueue`s are in flight as the broker likes to have, which is one
-/// for most, and sends what has come as the next batch.
+/// Collects jobs while `enqueue`s are in flight, and sends what has come as the next batch. A broker
+/// may like to have several in flight: then a further one begins with a fair share of the jobs, not with
+/// the first that comes, or batches would be of one job and of all the others.
 ///
 /// There is no timer: an idle client has the latency of one round trip. A task that sends
 /// lives only while there is something to send. Each runtime has its own, because a runtime
@@ -30,6 +31,47 @@ struct Queue {
     waiting: Vec<Waiting>,
     /// Tasks that send.
     senders: usize,
+    /// Those of them that have taken nothing yet.
+    starting: usize,
+    /// Jobs that the others are sending.
+    in_flight: usize,
+}
+
+impl Queue {
+    /// Starts a further sender if nobody sends; or if fewer than `at_once` do, none of which is about to
+    /// take what waits, and its share of all jobs waits. Whether it did.
+    fn start_sender(&mut self, at_once: usize) -> bool {
+        let has_room = self.senders < at_once && self.starting == 0;
+        let has_share = self.waiting.len() * at_once >= self.in_flight + self.waiting.len();
+        let is_wanted = self.senders == 0 || (has_room && has_share);
+        self.senders += usize::from(is_wanted);
+        self.starting += usize::from(is_wanted);
+        is_wanted
+    }
+
+    /// What a sender had is over: a batch, or its start.
+    fn end(&mut self, had: Had) {
+        match had {
+            Had::Nothing => self.starting -= 1,
+            Had::Batch(jobs) => self.in_flight -= jobs,
+        }
+    }
+
+    /// A sender's next batch.
+    fn take(&mut self, max: usize) -> Vec<Waiting> {
+        let count = self.waiting.len().min(max);
+        self.in_flight += count;
+        self.waiting.drain(..count).collect()
+    }
+}
+
+/// What a sender has.
+#[derive(Debug, Clone, Copy)]
+enum Had {
+    /// It has just started.
+    Nothing,
+    /// So many jobs.
+    Batch(usize),
 }
 
 /// How often a batch is sent again after an unknown answer, where ids make that safe.
@@ -55,7 +97,8 @@ impl Enqueuer {
         let at_once = broker.capabilities().enqueues_at_once;
         if self.join(runtime.id(), Waiting { job, answer }, at_once) {
             let queues = self.queues.clone();
-            let sending = Sending { queues, runtime: runtime.id(), is_over: false };
+            let sending =
+                Sending { queues, runtime: runtime.id(), has: Had::Nothing, is_over: false };
             runtime.spawn(send_all(broker, sending));
         }
         match answered.await {
@@ -67,15 +110,12 @@ impl Enqueuer {
         }
     }
 
-    /// Adds a job; true if fewer than `at_once` tasks send on this runtime, and the caller has to
-    /// start one.
+    /// Adds a job; true if a further task is to send on this runtime, and the caller has to start it.
     fn join(&self, runtime: Id, waiting: Waiting, at_once: usize) -> bool {
         let mut queues = lock(&self.queues);
         let queue = queues.entry(runtime).or_default();
         queue.waiting.push(waiting);
-        let is_wanted = queue.senders < at_once.max(1);
-        queue.senders += usize::from(is_wanted);
-        is_wanted
+        queue.start_sender(at_once)
     }
 
     /// Refuses what is more than one batch, which would not be stored all or none.
@@ -105,6 +145,7 @@ impl Enqueuer {
 struct Sending {
     queues: Arc<Mutex<Queues>>,
     runtime: Id,
+    has: Had,
     /// Given back in order; from then on the queue may be another sender's.
     is_over: bool,
 }
@@ -113,20 +154,24 @@ impl Sending {
     /// What waits now, at most `max`; `None`, and the right given back, if nothing does.
     fn next(&mut self, max: usize) -> Option<Vec<Waiting>> {
         let mut queues = lock(&self.queues);
-        if let Some(queue) = queues.get_mut(&self.runtime)
-            && !queue.waiting.is_empty()
-        {
-            let count = queue.waiting.len().min(max);
-            return Some(queue.waiting.drain(..count).collect());
+        let batch = queues.get_mut(&self.runtime).map_or_else(Vec::new, |queue| {
+            queue.end(self.has);
+            let batch = queue.take(max);
+            self.has = Had::Batch(batch.len());
+            batch
+        });
+        if batch.is_empty() {
+            self.is_over = true;
+            self.give_back(&mut queues);
+            return None;
         }
-        self.is_over = true;
-        self.give_back(&mut queues);
-        None
+        Some(batch)
     }
 
     /// Who still waits when the last sender is gone gets an error, instead of waiting for nobody.
     fn give_back(&self, queues: &mut Queues) {
         if let Some(queue) = queues.get_mut(&self.runtime) {
+            queue.end(self.has);
             queue.senders -= 1;
             if queue.senders == 0 {
                 queues.remove(&self.runtime);
@@ -212,29 +257,48 @@ mod tests {
 
     fn sending(enqueuer: &Enqueuer) -> Sending {
         let (queues, runtime) = (enqueuer.queues.clone(), Handle::current().id());
-        Sending { queues, runtime, is_over: false }
+        Sending { queues, runtime, has: Had::Nothing, is_over: false }
+    }
+
+    fn join_all(enqueuer: &Enqueuer, callers: usize) -> Vec<bool> {
+        // Their answers are of no interest.
+        (0..callers).map(|_| join(enqueuer, 2).0).collect()
+    }
+
+    fn size(batch: Option<Vec<Waiting>>) -> Option<usize> {
+        batch.map(|batch| batch.len())
     }
 
     #[tokio::test]
-    async fn as_many_send_at_a_time_as_the_broker_likes() {
+    async fn a_further_one_sends_when_its_share_waits_and_no_more_than_the_broker_likes() {
         let enqueuer = Enqueuer::new(None);
-        let callers: Vec<_> = (0..4).map(|_| join(&enqueuer, 2)).collect();
-        let starts: Vec<bool> = callers.iter().map(|(starts, _)| *starts).collect();
-        assert_eq!(starts, [true, true, false, false]);
-        let (mut first, mut second) = (sending(&enqueuer), sending(&enqueuer));
-        assert_eq!(first.next(3).map(|batch| batch.len()), Some(3));
-        assert_eq!(second.next(3).map(|batch| batch.len()), Some(1));
-        assert!(second.next(3).is_none());
-        assert!(join(&enqueuer, 2).0, "nobody took the place of the second");
-        assert!(!join(&enqueuer, 2).0);
+        assert_eq!(join_all(&enqueuer, 4), [true, false, false, false], "the first takes them all");
+        let mut first = sending(&enqueuer);
+        assert_eq!(size(first.next(9)), Some(4));
+        assert_eq!(
+            join_all(&enqueuer, 6),
+            [false, false, false, true, false, false],
+            "half of all"
+        );
+        let mut second = sending(&enqueuer);
+        assert_eq!(size(second.next(5)), Some(5), "a batch has its limit");
+        assert_eq!(size(second.next(5)), Some(1));
+        assert_eq!(join_all(&enqueuer, 9), [false; 9], "two send");
+        assert_eq!((size(second.next(5)), size(first.next(5))), (Some(5), Some(4)));
+        assert_eq!((size(second.next(5)), size(first.next(5))), (None, None));
+        assert_eq!(join_all(&enqueuer, 2), [true, false]);
     }
 
     #[tokio::test]
     async fn who_waits_is_answered_when_the_last_that_sends_is_gone() {
         let enqueuer = Enqueuer::new(None);
+        join_all(&enqueuer, 2);
+        let mut first = sending(&enqueuer);
+        assert_eq!(size(first.next(9)), Some(2));
         let (_, mut answered) = join(&enqueuer, 2);
-        let _ = join(&enqueuer, 2);
-        drop(sending(&enqueuer));
+        let (starts, _) = join(&enqueuer, 2);
+        assert!(starts);
+        drop(first);
         assert_eq!(answered.try_recv().err(), Some(oneshot::error::TryRecvError::Empty));
         drop(sending(&enqueuer));
         assert!(answered.await.is_err());

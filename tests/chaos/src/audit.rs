@@ -325,6 +325,26 @@ mod tests {
     }
 
     #[test]
+    fn the_ladder_may_move_a_job_again_that_it_had_at_the_outage_and_no_other() {
+        let mut case = Case::new();
+        for call in [1, 3] {
+            case.forget(call, |fact| !matches!(fact, Fact::Acknowledged(_)));
+        }
+        // One was due a moment before, and comes late; the other had come long before.
+        case.write(1, Fact::Delayed(OUTAGE.from - SECOND / 10));
+        case.write(3, Fact::Delayed(OUTAGE.from - 8 * SECOND));
+        case.entries.iter_mut().for_each(|entry| entry.at = OUTAGE.from - 9 * SECOND);
+        for at in [OUTAGE.until + 3 * SECOND, OUTAGE.until + 9 * SECOND] {
+            case.run_at(at, 1, case.jobs[0]);
+        }
+        for at in [OUTAGE.from - 7 * SECOND, OUTAGE.until] {
+            case.run_at(at, 3, case.jobs[2]);
+        }
+        let found = case.found_in_queues(&[]);
+        assert_eq!((found.early, found.duplicated, found.unexplained), (0, 2, 1));
+    }
+
+    #[test]
     fn a_call_that_was_stored_again_after_an_unknown_answer_may_run_as_both_jobs() {
         let mut case = Case::new();
         let second = JobId::new();

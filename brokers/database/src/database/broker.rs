@@ -167,10 +167,10 @@ impl Broker for DatabaseBroker {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let max_batch = match self.store.link.dialect.is_serial() {
-            true => Self::CAPABILITIES.max_batch,
-            // There it keeps nobody from storing others.
-            false => 100_000,
+        let (max_batch, enqueues_at_once) = match self.store.link.dialect.is_serial() {
+            true => (Self::CAPABILITIES.max_batch, Self::CAPABILITIES.enqueues_at_once),
+            // There it keeps nobody from storing others; and there are two connections that write.
+            false => (100_000, 2),
         };
         let durable = self.store.link.is_durable();
         let max_envelope = match self.store.link.kind() {
@@ -179,7 +179,7 @@ impl Broker for DatabaseBroker {
             Kind::Mysql => 8 * 1024 * 1024,
             _ => Self::CAPABILITIES.max_envelope,
         };
-        Capabilities { durable, max_batch, max_envelope, ..Self::CAPABILITIES }
+        Capabilities { durable, max_batch, enqueues_at_once, max_envelope, ..Self::CAPABILITIES }
     }
 
     async fn duplicate(&self) -> Result<Arc<dyn Broker>, BrokerError> {

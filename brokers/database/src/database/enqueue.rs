@@ -32,6 +32,10 @@ impl Write for Enqueue {
         self.0.iter().any(|job| job.unique.is_some() || !job.inputs.is_empty())
     }
 
+    fn may_go_beside(&self) -> bool {
+        self.0.len() <= FEW && !self.needs_all()
+    }
+
     async fn at_once(
         &mut self,
         session: &mut Session<'_>,

@@ -37,6 +37,18 @@ struct Writers {
     fast: Option<Writer>,
 }
 
+impl Writers {
+    fn for_this<W: Write>(&self, write: &W) -> &Writer {
+        let Self { main, fast } = self;
+        match fast {
+            Some(fast) if !W::IS_DURABLE => fast,
+            // Two that store jobs at the same time need not wait for each other's commit.
+            Some(fast) if write.may_go_beside() && main.is_busy() && !fast.is_busy() => fast,
+            _ => main,
+        }
+    }
+}
+
 impl Store {
     /// Of a store whose schema is up to date.
     pub(crate) async fn of(link: Arc<Link>, watch: Watch) -> Result<Self, ConnectError> {
@@ -78,11 +90,7 @@ impl Store {
     /// Runs one write, and answers when it is committed.
     pub(super) async fn write<W: Write>(&self, write: W) -> Result<W::Answer, SharedError> {
         self.check_open()?;
-        let writer = match &self.writers.fast {
-            Some(fast) if !W::IS_DURABLE => fast,
-            _ => &self.writers.main,
-        };
-        let answer = writer.run(write).await;
+        let answer = self.writers.for_this(&write).run(write).await;
         match &answer {
             // The call came while the store was being closed.
             Err(error) if error.is_stopped() && self.closed.is_cancelled() => {

@@ -46,6 +46,12 @@ pub(crate) trait Write: Send + 'static {
         false
     }
 
+    /// Whether it may run on the connection for what does not wait for the disk, while the other one is
+    /// busy and this one is not.
+    fn may_go_beside(&self) -> bool {
+        false
+    }
+
     /// What it answers.
     type Answer: Send + 'static;
 
@@ -72,6 +78,8 @@ pub(crate) trait Write: Send + 'static {
 pub(super) struct Writer {
     inbox: mpsc::Sender<Message>,
     link: Arc<Link>,
+    /// Held by every operation that has not ended.
+    busy: Arc<()>,
 }
 
 impl Writer {
@@ -91,7 +99,12 @@ impl Writer {
             .name(format!("hereafter-{}", link.kind().name()))
             .spawn(move || thread.run())
             .map_err(sqlx::Error::Io)?;
-        Ok(Self { inbox, link })
+        Ok(Self { inbox, link, busy: Arc::default() })
+    }
+
+    /// Whether an operation runs or waits.
+    pub(super) fn is_busy(&self) -> bool {
+        Arc::strong_count(&self.busy) > 1
     }
 
     /// Runs one operation, and answers when it is committed.
@@ -99,7 +112,8 @@ impl Writer {
     /// Dropping the future does not take the operation back.
     pub(super) async fn run<W: Write>(&self, write: W) -> Result<W::Answer, SharedError> {
         let (reply, answer) = oneshot::channel();
-        let pending: Box<dyn Operation> = Box::new(Pending { write, answer: None, reply });
+        let pending: Box<dyn Operation> =
+            Box::new(Pending { write, answer: None, reply, _busy: self.busy.clone() });
         let stopped = || SharedError::from(Error::stopped(&self.link));
         self.inbox.send(Message::Run(pending)).await.map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
@@ -151,6 +165,7 @@ struct Pending<W: Write> {
     write: W,
     answer: Option<W::Answer>,
     reply: oneshot::Sender<Result<W::Answer, SharedError>>,
+    _busy: Arc<()>,
 }
 
 impl<W: Write> Operation for Pending<W> {

@@ -110,6 +110,27 @@ async fn a_lease_that_somebody_has_locked_is_extended_once_it_is_free() {
     assert!(raw.number(end).await > before + 3_000_000);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_stored_while_others_of_the_same_broker_wait_for_somebody() {
+    let rig = Rig::shared();
+    let broker = rig.open().await;
+    let [held, free] = [jobs(1), jobs(1)];
+    store(&broker, &held).await;
+    let mut raw = rig.raw().await;
+    let seq = raw.number("SELECT seq FROM {t}job").await;
+    raw.run("BEGIN").await;
+    // Until that ends nobody knows whether the job is stored.
+    raw.run(&format!("DELETE FROM {{t}}job WHERE seq = {seq}")).await;
+    let waiting = broker.clone();
+    let waiting = tokio::spawn(async move { waiting.enqueue(&held).await });
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    assert!(!waiting.is_finished());
+    assert_eq!(in_time(broker.enqueue(&free)).await.unwrap(), [Enqueued::Stored]);
+    assert!(!waiting.is_finished());
+    raw.run("ROLLBACK").await;
+    assert_eq!(in_time(waiting).await.unwrap().unwrap(), [Enqueued::Duplicate]);
+}
+
 #[tokio::test]
 async fn a_large_batch_that_is_stored_in_part_already_is_completed() {
     let rig = Rig::shared();

@@ -4,7 +4,9 @@
 use crate::database::bulk::Bulk;
 
 /// Stores jobs that wait for nothing and have no unique key; answers the time, and the ids of those
-/// that were not stored before. `due_at` is a time, and without one the job is due after `wait`.
+/// that were stored: all but those with a tombstone. One that is there already is an error, and then the
+/// operation is run in a transaction: to let it pass costs an entry in the log for every other one.
+/// `due_at` is a time, and without one the job is due after `wait`.
 pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
     "place int, id id, queue text, task text, priority int, due_at int, wait int, expires_in int, \
      envelope bytes",
@@ -24,7 +26,6 @@ pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
          FROM input
          WHERE coalesce((SELECT t.keep_until FROM hereafter_tombstone AS t WHERE t.id = input.id),
              0) <= (SELECT now_ms FROM clock)
-         ON CONFLICT (id) DO NOTHING
          RETURNING seq, id, queue, task, priority, due_at, expires_at),
      is_ready AS (
          INSERT INTO hereafter_ready (queue, rank, due_at, seq)

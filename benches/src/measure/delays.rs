@@ -1,15 +1,23 @@
-//! How late delayed jobs begin, on a worker that has nothing else to do.
+//! How late delayed jobs begin, on a worker that has nothing else to do: from the call, plus its
+//! delay, to the handler's start. None may begin early, by the milliseconds in which due times are kept.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::ensure;
 use futures::{StreamExt, TryStreamExt, stream};
+use hereafter::Client;
+use hereafter::worker::Exit;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::Scale;
-use crate::idle::{now, start_worker, started_at};
+use crate::broker::Broker;
+use crate::lab::{Lab, run};
+use crate::ours::{Running, started_at};
+use crate::percentiles::{now, percentile};
+
+/// A time of the call is cut to whole milliseconds, and the delay begins there.
+const DUE_RESOLUTION_MS: f64 = 1.0;
 
 /// Jobs of each of these delays.
 const EACH: usize = 20;
@@ -21,40 +29,26 @@ const FIXED: [Duration; 4] = [
     Duration::from_secs(65),
 ];
 
-/// Jobs of a random delay, unless told otherwise.
-const RANDOM: u64 = 1_000;
-
 /// Jobs that are stored at the same time.
 const AT_ONCE: usize = 64;
 
-/// Prints how late jobs begin. None may begin early.
-pub(crate) fn measure(kind: &str, url: &str, scale: Scale) -> anyhow::Result<()> {
-    let mut worker = start_worker(url)?;
-    let groups = match scale.quick {
-        true => groups(&FIXED[..2], 0..3_000, 100),
-        false => groups(&FIXED, 0..30_000, scale.jobs.unwrap_or(RANDOM)),
+/// Measures delays of some fixed lengths, and of random ones.
+pub(super) fn measure(lab: &mut Lab) -> anyhow::Result<()> {
+    let store = lab.new_store();
+    let groups = match lab.scale.is_quick {
+        true => groups(&FIXED[..1], 0..500, 100),
+        false => groups(&FIXED, 0..30_000, lab.scale.jobs(1_000)),
     };
-    let measured = tokio::runtime::Runtime::new()?.block_on(late_ms(url, &groups));
-    worker.kill()?;
-    worker.wait()?;
-    println!("{kind}, idle worker process, jobs of another process");
-    println!("lateness: from `.call_after()` called, plus the delay, to handler started");
-    let mut early = 0;
-    for (Group { name, delays }, mut late_ms) in groups.iter().zip(measured?) {
-        late_ms.sort_by(f64::total_cmp);
-        let at = |share: f64| late_ms[((late_ms.len() - 1) as f64 * share) as usize];
-        let too_soon = late_ms.iter().filter(|late| **late < 0.0).count();
-        println!(
-            "{name:<22} {jobs:>5} jobs  early {too_soon}  min {:.0} ms  p50 {:.0} ms  p99 {:.0} ms  max {:.0} ms",
-            at(0.0),
-            at(0.5),
-            at(0.99),
-            at(1.0),
-            jobs = delays.len(),
-        );
-        early += too_soon;
+    let late = run(late_ms(lab.broker(), &store.url, &groups))?;
+    for (Group { name, .. }, late_ms) in groups.iter().zip(late) {
+        let early = late_ms.iter().filter(|late| **late < -DUE_RESOLUTION_MS).count();
+        ensure!(early == 0, "{early} jobs began early: {name}");
+        for (told, share) in [("p50", 0.5), ("p99", 0.99), ("most", 1.0)] {
+            let what = format!("delayed by {name}: late, {told}");
+            lab.figure(&what, "ms").ours.push(percentile(&late_ms, share));
+        }
     }
-    ensure!(early == 0, "{early} jobs began early");
+    lab.subject.drop_store(store);
     Ok(())
 }
 
@@ -69,23 +63,25 @@ fn groups(fixed: &[Duration], range_ms: Range<u64>, random: u64) -> Vec<Group> {
     let of = |delay: &Duration| Group { name: format!("{delay:?}"), delays: vec![*delay; EACH] };
     // The same ones in each run.
     let mut rng = StdRng::seed_from_u64(1);
-    let name = format!("random, up to {:?}", Duration::from_millis(range_ms.end));
+    let name = format!("up to {:?}, at random", Duration::from_millis(range_ms.end));
     let delays = (0..random).map(|_| Duration::from_millis(rng.random_range(range_ms.clone())));
     fixed.iter().map(of).chain([Group { name, delays: delays.collect() }]).collect()
 }
 
 /// How late each job of each group began.
-async fn late_ms(url: &str, groups: &[Group]) -> anyhow::Result<Vec<Vec<f64>>> {
-    let client = hereafter::connect(url).await?;
+async fn late_ms(broker: Broker, url: &str, groups: &[Group]) -> anyhow::Result<Vec<Vec<f64>>> {
+    let worker = Running::start(broker, url, Exit::Never).await?;
+    let client = Client::open(url).await?;
     // Not measured: the worker's start, and the first delay of a system, which declares queues.
-    started_at().delay().await?.await?;
-    started_at().call_after(Duration::from_secs(65)).await?;
+    started_at().delay_on(&client).await?.await?;
+    client.scope(started_at().call_after(Duration::from_secs(65))).await?;
     let mut late = Vec::with_capacity(groups.len());
     let delays = groups.iter().flat_map(|group| &group.delays);
     let stored: Vec<_> = stream::iter(delays)
         .map(async |delay| {
             let called = now();
-            anyhow::Ok((called, delay, started_at().call_after(*delay).await?))
+            let handle = client.scope(started_at().call_after(*delay)).await?;
+            anyhow::Ok((called, delay, handle))
         })
         .buffered(AT_ONCE)
         .try_collect()
@@ -100,5 +96,6 @@ async fn late_ms(url: &str, groups: &[Group]) -> anyhow::Result<Vec<Vec<f64>>> {
         late.push(of_group);
     }
     client.close().await?;
+    worker.stop().await?;
     Ok(late)
 }
