@@ -7,10 +7,10 @@ use super::wake::Wake;
 
 /// Rings after commits.
 ///
-/// Other processes are told at most once in [`QUIET`]: what is committed meanwhile is told
-/// together, at the end of it. They are told right after the commit and in the same way there and
-/// back, but not in the same transaction: PostgreSQL lets transactions that notify commit one at a
-/// time, each with its wait for the disk.
+/// Other processes are told at most once in [`QUIET`] by each connection that writes: what is
+/// committed meanwhile is told together, at the end of it. They are told right after the commit and
+/// in the same way there and back, but not in the same transaction: PostgreSQL lets transactions
+/// that notify commit one at a time, each with its wait for the disk.
 #[derive(Debug)]
 pub(crate) struct Bell {
     pub(crate) wake: Arc<Wake>,

@@ -113,7 +113,7 @@ impl Writer {
     pub(super) async fn run<W: Write>(&self, write: W) -> Result<W::Answer, SharedError> {
         let (reply, answer) = oneshot::channel();
         let pending: Box<dyn Operation> =
-            Box::new(Pending { write, answer: None, reply, _busy: self.busy.clone() });
+            Box::new(Pending { write, answer: None, reply, busy: self.busy.clone() });
         let stopped = || SharedError::from(Error::stopped(&self.link));
         self.inbox.send(Message::Run(pending)).await.map_err(|_| stopped())?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
@@ -165,7 +165,7 @@ struct Pending<W: Write> {
     write: W,
     answer: Option<W::Answer>,
     reply: oneshot::Sender<Result<W::Answer, SharedError>>,
-    _busy: Arc<()>,
+    busy: Arc<()>,
 }
 
 impl<W: Write> Operation for Pending<W> {
@@ -215,8 +215,10 @@ impl<W: Write> Operation for Pending<W> {
     }
 
     fn answer(self: Box<Self>, committed: Result<(), SharedError>) {
-        let Self { answer, reply, .. } = *self;
+        let Self { answer, reply, busy, .. } = *self;
         let answer = committed.map(|()| answer.expect("what is committed was applied"));
+        // Before its caller can send the next.
+        drop(busy);
         // The caller may have gone; what it asked for is done all the same.
         let _ = reply.send(answer);
     }
