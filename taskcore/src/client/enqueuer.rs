@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Id};
 use tokio::sync::oneshot;
@@ -14,7 +14,9 @@ use crate::error::DelayError;
 /// may like to have several in flight: then a further one begins with a fair share of the jobs, not with
 /// the first that comes, or batches would be of one job and of all the others.
 ///
-/// There is no timer: an idle client has the latency of one round trip. A task that sends
+/// There is no timer: an idle client has the latency of one round trip. But who was answered often calls
+/// again at once, so a sender lets those that are ready to run do so before it takes what waits: without
+/// that 64 callers that store one job after the other filled batches by half. A task that sends
 /// lives only while there is something to send. Each runtime has its own, because a runtime
 /// that nobody drives any more would leave the callers of the others waiting.
 pub(super) struct Enqueuer {
@@ -76,6 +78,9 @@ enum Had {
 
 /// How often a batch is sent again after an unknown answer, where ids make that safe.
 const REPEATS: u32 = 3;
+
+const PART: u32 = 8;
+const MOST: Duration = Duration::from_micros(200);
 
 struct Waiting {
     job: NewJob,
@@ -168,6 +173,19 @@ impl Sending {
         Some(batch)
     }
 
+    /// Leaves time to those who were answered to call again, a part of what the answer took.
+    async fn gather(&self, answered: usize, took: Duration) {
+        let until = Instant::now() + (took / PART).min(MOST);
+        loop {
+            tokio::task::yield_now().await;
+            let waiting =
+                lock(&self.queues).get(&self.runtime).map_or(0, |queue| queue.waiting.len());
+            if waiting >= answered || Instant::now() >= until {
+                return;
+            }
+        }
+    }
+
     /// Who still waits when the last sender is gone gets an error, instead of waiting for nobody.
     fn give_back(&self, queues: &mut Queues) {
         if let Some(queue) = queues.get_mut(&self.runtime) {
@@ -190,10 +208,15 @@ impl Drop for Sending {
 
 async fn send_all(broker: Arc<Guarded>, mut sending: Sending) {
     let max = broker.capabilities().max_batch;
-    while let Some(batch) = sending.next(max) {
+    let (mut answered, mut took) = (0, Duration::ZERO);
+    loop {
+        sending.gather(answered, took).await;
+        let Some(batch) = sending.next(max) else { return };
         let (jobs, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.job, waiting.answer)).unzip();
+        let since = Instant::now();
         let sent = send(&broker, &jobs).await.map_err(Arc::new);
+        (answered, took) = (jobs.len(), since.elapsed());
         for (place, answer) in answers.into_iter().enumerate() {
             let sent = match &sent {
                 Ok(answers) => Ok(answers[place]),

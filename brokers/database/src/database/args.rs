@@ -106,6 +106,7 @@ values! {
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
+    use rusqlite::types::Value as Direct;
     use sqlx::Arguments;
     use sqlx::error::BoxDynError;
     use sqlx::sqlite::SqliteArguments;
@@ -114,6 +115,12 @@ mod sqlite {
     use crate::database::json_rows;
 
     impl Args {
+        /// As a direct connection takes them.
+        pub(crate) fn into_direct(self) -> Result<Vec<Direct>, sqlx::Error> {
+            let values = self.values.into_iter().map(direct);
+            values.collect::<Result<_, _>>().map_err(sqlx::Error::Encode)
+        }
+
         pub(in crate::database) fn into_sqlite(self) -> Result<SqliteArguments, sqlx::Error> {
             let mut arguments = SqliteArguments::default();
             arguments.reserve(self.values.len(), 0);
@@ -122,6 +129,21 @@ mod sqlite {
             }
             Ok(arguments)
         }
+    }
+
+    fn direct(value: Value) -> Result<Direct, BoxDynError> {
+        Ok(match value {
+            Value::Integer(value) => value.map_or(Direct::Null, Direct::Integer),
+            Value::Text(value) => value.map_or(Direct::Null, Direct::Text),
+            Value::Bytes(value) => value.map_or(Direct::Null, Direct::Blob),
+            Value::Id(id) => Direct::Blob(id.as_bytes().to_vec()),
+            Value::Ids(ids) => Direct::Text(json_rows::ids(&ids)),
+            Value::Names(names) => Direct::Text(serde_json::to_string(&names)?),
+            #[cfg(feature = "postgres")]
+            Value::Column { .. } => return Err("SQLite takes rows and no columns".into()),
+            #[cfg(feature = "mysql")]
+            Value::Rows { .. } => return Err("SQLite takes rows one by one".into()),
+        })
     }
 
     fn add(arguments: &mut SqliteArguments, value: Value) -> Result<(), BoxDynError> {

@@ -11,9 +11,11 @@ use super::borrowed::Borrowed;
 use super::bulk::Bulk;
 use super::dialect::{Dialect, Kind, Statement};
 use super::row::{self, Row};
+#[cfg(feature = "sqlite")]
+use crate::sqlite::Direct;
 
-/// One connection. Each statement is a way there and back, to a server or to the thread that
-/// sqlx runs SQLite on, so statements here take many rows.
+/// One connection. Each statement is a way there and back, to a server or, but for the writer's, to
+/// the thread that sqlx runs SQLite on, so statements here take many rows.
 #[derive(Debug)]
 pub(crate) struct Connection<'c> {
     driver: Driver<'c>,
@@ -26,6 +28,8 @@ pub(crate) struct Connection<'c> {
 pub(crate) enum Driver<'c> {
     #[cfg(feature = "sqlite")]
     Sqlite(Held<'c, sqlx::SqliteConnection>),
+    #[cfg(feature = "sqlite")]
+    Direct(Box<Direct>),
     #[cfg(feature = "postgres")]
     Postgres(Held<'c, sqlx::PgConnection>),
     #[cfg(feature = "mysql")]
@@ -44,7 +48,7 @@ impl Driver<'_> {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Kind::Sqlite,
+            Self::Sqlite(_) | Self::Direct(_) => Kind::Sqlite,
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Kind::Postgres,
             #[cfg(feature = "mysql")]
@@ -97,10 +101,12 @@ pub(crate) struct Ran {
     pub(crate) last_row: Option<i64>,
 }
 
-/// Runs a piece of code with each driver's own types.
+/// Runs a piece of code with the own types of each driver of sqlx, or with a direct connection.
 macro_rules! on_driver {
-    ($connection:expr, $args:expr, |$sql:ident, $bound:ident| $run:expr) => {
+    ($connection:expr, |$direct:ident| $call:expr, $args:expr, |$sql:ident, $bound:ident| $run:expr) => {
         match &mut $connection.driver {
+            #[cfg(feature = "sqlite")]
+            Driver::Direct($direct) => $call,
             #[cfg(feature = "sqlite")]
             Driver::Sqlite(held) => {
                 let ($sql, $bound) = (&mut **held, $args.into_sqlite()?);
@@ -147,6 +153,8 @@ impl<'c> Connection<'c> {
         let keeps = self.keeps_statements;
         match &mut self.driver {
             #[cfg(feature = "sqlite")]
+            Driver::Direct(direct) => direct.run(&text, args),
+            #[cfg(feature = "sqlite")]
             Driver::Sqlite(held) => {
                 let query = sqlx::query_with(AssertSqlSafe(text), args.into_sqlite()?);
                 let done = query.persistent(keeps).execute(&mut **held).await?;
@@ -192,7 +200,7 @@ impl<'c> Connection<'c> {
 
     /// The same for a text of the dialect.
     pub(crate) async fn script_text(&mut self, text: Arc<str>) -> Result<Vec<Row>, sqlx::Error> {
-        on_driver!(self, Args::new(), |sql, _bound| {
+        on_driver!(self, |direct| direct.script(&text), Args::new(), |sql, _bound| {
             let mut answers = sqlx::raw_sql(AssertSqlSafe(text)).fetch_many(sql);
             let mut rows = Vec::new();
             while let Some(answer) = answers.try_next().await? {
@@ -220,7 +228,7 @@ impl<'c> Connection<'c> {
         args: Args,
     ) -> Result<Vec<Row>, sqlx::Error> {
         let keeps = self.keeps_statements;
-        on_driver!(self, args, |sql, bound| {
+        on_driver!(self, |direct| direct.fetch(&text, args), args, |sql, bound| {
             let query = sqlx::query_with(AssertSqlSafe(text), bound).persistent(keeps);
             Ok(query.map(Row::from).fetch_all(sql).await?)
         })
@@ -232,7 +240,8 @@ impl<'c> Connection<'c> {
         args: Args,
     ) -> Result<Row, sqlx::Error> {
         let (text, keeps) = (self.dialect.text(&statement), self.keeps_statements);
-        on_driver!(self, args, |sql, bound| {
+        let one = |rows: Vec<Row>| rows.into_iter().next().ok_or(sqlx::Error::RowNotFound);
+        on_driver!(self, |direct| direct.fetch(&text, args).and_then(one), args, |sql, bound| {
             let query = sqlx::query_with(AssertSqlSafe(text), bound).persistent(keeps);
             Ok(query.map(Row::from).fetch_one(sql).await?)
         })
@@ -255,7 +264,7 @@ impl<'c> Connection<'c> {
         args: Args,
     ) -> Result<Vec<Row>, sqlx::Error> {
         let text = self.dialect.built(fragments);
-        on_driver!(self, args, |sql, bound| {
+        on_driver!(self, |direct| direct.fetch(&text, args), args, |sql, bound| {
             let query = sqlx::query_with(AssertSqlSafe(text), bound).persistent(false);
             Ok(query.map(Row::from).fetch_all(sql).await?)
         })
@@ -298,6 +307,8 @@ impl<'c> Connection<'c> {
         let driver = match self.driver {
             #[cfg(feature = "sqlite")]
             Driver::Sqlite(held) => Driver::Sqlite(held.give_back()?),
+            #[cfg(feature = "sqlite")]
+            Driver::Direct(direct) => Driver::Direct(direct),
             #[cfg(feature = "postgres")]
             Driver::Postgres(held) => Driver::Postgres(held.give_back()?),
             #[cfg(feature = "mysql")]
@@ -312,6 +323,8 @@ impl<'c> Connection<'c> {
         match kept.driver {
             #[cfg(feature = "sqlite")]
             Driver::Sqlite(Held::Owned(sql)) => sql.close().await,
+            #[cfg(feature = "sqlite")]
+            Driver::Direct(direct) => direct.close(),
             #[cfg(feature = "postgres")]
             Driver::Postgres(Held::Owned(sql)) => sql.close().await,
             #[cfg(feature = "mysql")]

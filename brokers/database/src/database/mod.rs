@@ -72,11 +72,15 @@ mod zeroless;
 pub(crate) use args::Args;
 pub(crate) use bell::Telling;
 pub(crate) use borrowed::Lender;
+#[cfg(feature = "sqlite")]
+pub(crate) use connection::Ran;
 pub(crate) use connection::{Connection, Driver, Held};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use dialect::lock_number;
 pub(crate) use dialect::{Dialect, Kind, Statement};
 pub(crate) use link::{Link, Role, Target};
+#[cfg(feature = "sqlite")]
+pub(crate) use row::unexpected;
 pub(crate) use row::{Row, integer, text};
 pub(crate) use server_clock::StoreClock;
 #[cfg(any(feature = "postgres", feature = "mysql"))]

@@ -17,6 +17,8 @@ use taskcore::broker::{Delivery, JobRecord, JobState, Lookup, Outcome};
 use taskcore::{Failure, FailureKind, JobError, JobId, Payload, Priority, QueueName};
 
 use crate::receipt::{HandOut, Lease};
+#[cfg(feature = "sqlite")]
+use crate::sqlite::DirectRow;
 use taskcore::broker::millis::timestamp;
 
 /// A row of any of the databases.
@@ -24,6 +26,8 @@ use taskcore::broker::millis::timestamp;
 pub(crate) enum Row {
     #[cfg(feature = "sqlite")]
     Sqlite(SqliteRow),
+    #[cfg(feature = "sqlite")]
+    Direct(DirectRow),
     #[cfg(feature = "postgres")]
     Postgres(PgRow),
     #[cfg(feature = "mysql")]
@@ -60,6 +64,8 @@ pub(crate) fn optional_integer(row: &Row, column: &str) -> Result<Option<i64>, s
     match row {
         #[cfg(feature = "sqlite")]
         Row::Sqlite(row) => row.try_get_unchecked(column),
+        #[cfg(feature = "sqlite")]
+        Row::Direct(row) => row.integer(column),
         #[cfg(feature = "postgres")]
         Row::Postgres(row) => postgres_integer(row, column),
         #[cfg(feature = "mysql")]
@@ -92,7 +98,7 @@ fn postgres_integer(row: &PgRow, column: &str) -> Result<Option<i64>, sqlx::Erro
     Ok(Some(integer))
 }
 
-fn unexpected(column: &str, found: &str) -> sqlx::Error {
+pub(crate) fn unexpected(column: &str, found: &str) -> sqlx::Error {
     sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: format!("the column holds {found}").into(),
@@ -117,6 +123,8 @@ fn optional_bytes(row: &Row, column: &str) -> Result<Option<Vec<u8>>, sqlx::Erro
     match row {
         #[cfg(feature = "sqlite")]
         Row::Sqlite(row) => row.try_get_unchecked(column),
+        #[cfg(feature = "sqlite")]
+        Row::Direct(row) => Ok(row.bytes(column)?.map(<[u8]>::to_vec)),
         #[cfg(feature = "postgres")]
         Row::Postgres(row) => {
             let value = row.try_get_raw(column)?;
@@ -142,7 +150,7 @@ pub(crate) fn optional_text(row: &Row, column: &str) -> Result<Option<String>, s
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         match row {
             #[cfg(feature = "sqlite")]
-            Row::Sqlite(_) => text,
+            Row::Sqlite(_) | Row::Direct(_) => text,
             #[cfg(feature = "postgres")]
             Row::Postgres(_) => super::zeroless::decoded(text),
             #[cfg(feature = "mysql")]
@@ -156,6 +164,8 @@ pub(crate) fn job_id(row: &Row, column: &str) -> Result<JobId, sqlx::Error> {
     let id = match row {
         #[cfg(feature = "sqlite")]
         Row::Sqlite(row) => row.try_get_unchecked::<&[u8], _>(column)?.try_into().ok(),
+        #[cfg(feature = "sqlite")]
+        Row::Direct(row) => row.bytes(column)?.and_then(|bytes| bytes.try_into().ok()),
         #[cfg(feature = "postgres")]
         Row::Postgres(row) => {
             row.try_get_raw(column)?.as_bytes().ok().and_then(|bytes| bytes.try_into().ok())

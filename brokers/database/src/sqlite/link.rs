@@ -1,13 +1,15 @@
 //! [`SqliteLink`]: how connections to a file, or to a store in memory, are opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use taskcore::broker::{ConnectError, Migration};
+use tokio::task::spawn_blocking;
 
+use super::direct::Direct;
 use super::log_watch;
 use super::migrate;
 use super::options::{IfMissing, Location, SqliteOptions, Synchronous, Wakeups};
@@ -26,12 +28,27 @@ pub(crate) struct SqliteLink {
 
 impl SqliteLink {
     pub(crate) async fn open(&self, role: Role) -> Result<Driver<'static>, sqlx::Error> {
+        if let (Role::Write, Location::File(path), None) =
+            (role, &self.options.location, &self.options.pool)
+        {
+            return self.open_direct(path.clone()).await;
+        }
         let options = match role {
             Role::First => first_options(&self.options, &self.memory_name),
             Role::Write => writer_options(&self.options, &self.memory_name),
             Role::Read => connect_options(&self.options, &self.memory_name),
         };
         Ok(Driver::Sqlite(Held::Owned(Box::new(options.connect().await?))))
+    }
+
+    /// The writer's connection to a file, unless a user's pool says how such are opened.
+    async fn open_direct(&self, path: PathBuf) -> Result<Driver<'static>, sqlx::Error> {
+        let mut pragmas = pragmas(&self.options);
+        // Those may wait for another's recovery.
+        pragmas.insert(0, ("busy_timeout", BUSY_TIMEOUT.as_millis().to_string()));
+        pragmas.extend(writer_pragmas(&self.options));
+        let opened = spawn_blocking(move || Direct::open(&path, &pragmas)).await;
+        Ok(Driver::Direct(Box::new(opened.map_err(|_| sqlx::Error::WorkerCrashed)??)))
     }
 
     pub(crate) fn is_file(&self) -> bool {
@@ -166,27 +183,56 @@ fn connect_options(options: &SqliteOptions, memory_name: &str) -> SqliteConnectO
         .base()
         .create_if_missing(true)
         .busy_timeout(BUSY_TIMEOUT)
-        .foreign_keys(false)
-        .synchronous(match options.synchronous {
-            Synchronous::Full => SqliteSynchronous::Full,
-            Synchronous::Normal => SqliteSynchronous::Normal,
-            Synchronous::Off => SqliteSynchronous::Off,
-        })
-        .pragma("cache_size", CACHE_SIZE)
-        .pragma("temp_store", "MEMORY")
         // Bulk statements exist in ten sizes each.
         .statement_cache_capacity(STATEMENTS)
         // A full channel costs two thread switches; the largest answer has about this many rows.
         .row_buffer_size(ROWS)
         .disable_statement_logging();
+    let base = with_pragmas(base, pragmas(options));
     match &options.location {
-        Location::File(path) => base
-            .filename(path)
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-            .pragma("journal_size_limit", LOG_BYTES),
+        Location::File(path) => base.filename(path),
         // SQLite's own VFS for memory: unlike a shared cache, it locks as files do.
         Location::Memory => base.filename(memory_name).vfs("memdb"),
     }
+}
+
+/// What all connections say to SQLite, by name.
+fn pragmas(options: &SqliteOptions) -> Vec<(&'static str, String)> {
+    let synchronous = match options.synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Normal => "NORMAL",
+        Synchronous::Off => "OFF",
+    };
+    let mut pragmas = vec![
+        ("foreign_keys", "OFF"),
+        ("synchronous", synchronous),
+        ("cache_size", CACHE_SIZE),
+        ("temp_store", "MEMORY"),
+    ];
+    if let Location::File(_) = options.location {
+        pragmas
+            .extend([("wal_autocheckpoint", CHECKPOINT_PAGES), ("journal_size_limit", LOG_BYTES)]);
+    }
+    pragmas.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
+}
+
+/// What the writer says besides. It waits for locks by itself; see `transact.rs` of the database.
+fn writer_pragmas(options: &SqliteOptions) -> Vec<(&'static str, String)> {
+    let max_pages = options.max_size.map(|bytes| (bytes / PAGE_BYTES).max(1).to_string());
+    let mut pragmas: Vec<_> =
+        max_pages.map(|pages| ("max_page_count", pages)).into_iter().collect();
+    if let Location::File(_) = options.location {
+        // The last one: those before it may wait for another's recovery.
+        pragmas.push(("busy_timeout", "0".to_owned()));
+    }
+    pragmas
+}
+
+fn with_pragmas(
+    options: SqliteConnectOptions,
+    pragmas: Vec<(&'static str, String)>,
+) -> SqliteConnectOptions {
+    pragmas.into_iter().fold(options, |options, (name, value)| options.pragma(name, value))
 }
 
 /// The connection that brings a file up to date: the only one that may change its mode.
@@ -198,16 +244,11 @@ fn first_options(options: &SqliteOptions, memory_name: &str) -> SqliteConnectOpt
     }
 }
 
-/// The connection of the writer, which waits for locks by itself; see `transact.rs` of the database.
+/// The connection of the writer, where it is not called directly.
 fn writer_options(options: &SqliteOptions, memory_name: &str) -> SqliteConnectOptions {
-    let base = connect_options(options, memory_name);
-    let base = match options.max_size {
-        Some(bytes) => base.pragma("max_page_count", (bytes / PAGE_BYTES).max(1).to_string()),
-        None => base,
-    };
+    let base = with_pragmas(connect_options(options, memory_name), writer_pragmas(options));
     match &options.location {
-        // A pragma, and the last one: those before it may wait for another's recovery.
-        Location::File(_) => base.pragma("busy_timeout", "0"),
+        Location::File(_) => base,
         Location::Memory => base.journal_mode(SqliteJournalMode::Memory),
     }
 }
@@ -227,6 +268,6 @@ const LOG_BYTES: &str = "67108864";
 /// SQLite's default page size.
 const PAGE_BYTES: u64 = 4096;
 
-const STATEMENTS: usize = 256;
+pub(super) const STATEMENTS: usize = 256;
 
 const ROWS: usize = 1024;

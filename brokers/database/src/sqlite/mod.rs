@@ -27,6 +27,7 @@
 //! ```
 
 mod check;
+mod direct;
 mod link;
 mod log_watch;
 mod migrate;
@@ -34,6 +35,7 @@ mod options;
 mod remedy;
 mod statements;
 
+pub(crate) use direct::{Direct, DirectRow};
 pub(crate) use link::{SqliteLink, open, pending};
 pub(crate) use remedy::remedy;
 #[cfg(test)]
