@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use futures::{StreamExt, TryStreamExt};
 use hereafter::QueueName;
 use hereafter::prelude::*;
 use hereafter::worker::{Exit, Shutdown, Worker, WorkerConfig};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::broker::Broker;
 use crate::floor::{Leave, Manner};
@@ -41,9 +40,20 @@ pub(crate) async fn store(
     let since = Instant::now();
     match manner {
         Manner::AtOnce(count) => {
-            let calls = (0..jobs).map(|id| call(id, leave).delay_on(client));
-            let delayed = futures::stream::iter(calls).buffer_unordered(count);
-            delayed.try_for_each(|_| std::future::ready(Ok(()))).await?;
+            // Tasks, as the handlers of a web application are.
+            let mut callers = JoinSet::new();
+            for caller in 0..count as u64 {
+                let client = client.clone();
+                callers.spawn(async move {
+                    for id in (caller..jobs).step_by(count) {
+                        call(id, leave).delay_on(&client).await?;
+                    }
+                    Ok::<_, DelayError>(())
+                });
+            }
+            while let Some(stored) = callers.join_next().await {
+                stored??;
+            }
         }
         Manner::Batch(size) => {
             let open = client.connection().map(|open| open.broker.capabilities());

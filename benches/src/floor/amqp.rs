@@ -19,6 +19,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use super::{Floor, Leave, Manner, RoundTrip, TASK, envelope, pieces};
@@ -69,8 +70,20 @@ impl Floor for Amqp {
         let since = Instant::now();
         match manner {
             Manner::AtOnce(count) => {
-                let confirmed = stream::iter(0..jobs).map(|id| publish_job(&channel, id, 1));
-                all(confirmed.buffer_unordered(count)).await?;
+                // Tasks, as on our side.
+                let mut callers = JoinSet::new();
+                for caller in 0..count as u64 {
+                    let channel = channel.clone();
+                    callers.spawn(async move {
+                        for id in (caller..jobs).step_by(count) {
+                            publish_job(&channel, id, 1).await?;
+                        }
+                        anyhow::Ok(())
+                    });
+                }
+                while let Some(published) = callers.join_next().await {
+                    published??;
+                }
             }
             Manner::Batch(size) => {
                 for batch in pieces(jobs, size) {

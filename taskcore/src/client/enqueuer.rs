@@ -14,11 +14,11 @@ use crate::error::DelayError;
 /// may like to have several in flight: then a further one begins with a fair share of the jobs, not with
 /// the first that comes, or batches would be of one job and of all the others.
 ///
-/// There is no timer: an idle client has the latency of one round trip. But who was answered often calls
-/// again at once, so a sender lets those that are ready to run do so before it takes what waits: without
-/// that 64 callers that store one job after the other filled batches by half. A task that sends
-/// lives only while there is something to send. Each runtime has its own, because a runtime
-/// that nobody drives any more would leave the callers of the others waiting.
+/// There is no timer: an idle client has the latency of one round trip. Who was answered often calls
+/// again at once, though, so a sender [leaves him a moment](Sending::gather) before its next batch:
+/// without that, 64 callers that stored one job after the other filled batches by half. A task that
+/// sends lives only while there is something to send, and that moment. Each runtime has its own,
+/// because a runtime that nobody drives any more would leave the callers of the others waiting.
 pub(super) struct Enqueuer {
     broker: Option<Arc<Guarded>>,
     queues: Arc<Mutex<Queues>>,
@@ -79,6 +79,8 @@ enum Had {
 /// How often a batch is sent again after an unknown answer, where ids make that safe.
 const REPEATS: u32 = 3;
 
+/// How long a sender waits for those it has answered: at most the eighth part of what that took, and
+/// never longer than this.
 const PART: u32 = 8;
 const MOST: Duration = Duration::from_micros(200);
 
@@ -173,7 +175,8 @@ impl Sending {
         Some(batch)
     }
 
-    /// Leaves time to those who were answered to call again, a part of what the answer took.
+    /// Waits until as many wait as were answered together, but not for long beside what the answer took.
+    /// It lets others run meanwhile: the runtime's clock is too coarse to sleep for so short a time.
     async fn gather(&self, answered: usize, took: Duration) {
         let until = Instant::now() + (took / PART).min(MOST);
         loop {
@@ -310,6 +313,22 @@ mod tests {
         assert_eq!((size(second.next(5)), size(first.next(5))), (Some(5), Some(4)));
         assert_eq!((size(second.next(5)), size(first.next(5))), (None, None));
         assert_eq!(join_all(&enqueuer, 2), [true, false]);
+    }
+
+    #[tokio::test]
+    async fn who_was_answered_and_calls_again_at_once_is_in_the_next_batch() {
+        let enqueuer = Arc::new(Enqueuer::new(None));
+        join_all(&enqueuer, 1);
+        let mut sending = sending(&enqueuer);
+        for _ in 0..3 {
+            let enqueuer = enqueuer.clone();
+            tokio::spawn(async move { join(&enqueuer, 1) });
+        }
+        sending.gather(4, Duration::from_secs(60)).await;
+        assert_eq!(size(sending.next(9)), Some(4));
+        // Those who do something else are not waited for.
+        sending.gather(4, Duration::from_secs(60)).await;
+        assert_eq!(size(sending.next(9)), None);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use notify::{EventHandler, EventKind, RecommendedWatcher, RecursiveMode, Watcher
 use super::statements;
 use crate::database::{Connection, Ear, Source, Wake, Watch, integer};
 
-/// Events of the file system. Dropping it ends its thread.
+/// Events of the file system. Dropping it ends its threads.
 #[derive(Debug)]
 struct LogWatch {
     /// Closed by whoever closes this: the watcher's thread may end much later.
@@ -54,8 +55,14 @@ impl Drop for LogWatch {
 
 fn watch_log(file: &Path, sql: Slot, wake: Arc<Wake>) -> Result<RecommendedWatcher, notify::Error> {
     let (folder, log) = log_of(file).map_err(notify::Error::io)?;
-    let handler = Confirm { log, sql, seen: None, wake };
-    let mut watcher = RecommendedWatcher::new(handler, notify::Config::default())?;
+    let (written, writes) = sync_channel(1);
+    let mut confirm = Confirm { writes, sql, seen: None, wake: wake.clone() };
+    thread::Builder::new()
+        .name("hereafter-commits".to_owned())
+        .spawn(move || confirm.run())
+        .map_err(notify::Error::io)?;
+    let mut watcher =
+        RecommendedWatcher::new(Events { log, wake, written }, notify::Config::default())?;
     // The folder and not the log, which comes and goes with the connections.
     watcher.watch(&folder, RecursiveMode::NonRecursive)?;
     Ok(watcher)
@@ -68,15 +75,48 @@ fn log_of(file: &Path) -> std::io::Result<(PathBuf, OsString)> {
     Ok((file.parent().unwrap_or(Path::new("/")).to_owned(), log))
 }
 
-/// Turns events of the log file into rings, on the watcher's own thread.
+/// Tells of writes to the log, on the watcher's own thread.
+struct Events {
+    log: OsString,
+    wake: Arc<Wake>,
+    /// Ends the other thread when it is dropped.
+    written: SyncSender<()>,
+}
+
+impl EventHandler for Events {
+    fn handle_event(&mut self, event: notify::Result<notify::Event>) {
+        let concerns = match event {
+            Ok(event) => event.need_rescan() || self.concerns(&event),
+            // Events were lost.
+            Err(_) => true,
+        };
+        if concerns && self.wake.has_listener_within(SETTLE) {
+            // If it is full, the other thread will look anyway.
+            let _ = self.written.try_send(());
+            thread::sleep(JOIN);
+        }
+    }
+}
+
+impl Events {
+    fn concerns(&self, event: &notify::Event) -> bool {
+        // Opening the log to read it is an event too.
+        matches!(event.kind, EventKind::Modify(_) | EventKind::Create(_))
+            && event.paths.iter().any(|path| path.file_name() == Some(&self.log))
+    }
+}
+
+/// So long events wait in the kernel, which joins equal ones: a busy log costs a thousand events in a
+/// second and not one for each page.
+const JOIN: Duration = Duration::from_millis(1);
+
+/// Turns writes to the log into rings, on a thread of its own.
 ///
 /// An event comes when a process writes to the log; what it wrote is visible when its commit
 /// is on the disk, a little later and without an event. So after an event this thread asks
-/// for the data version, with growing pauses, until it has not changed for a while. Events
-/// that come meanwhile wait in the kernel, which joins equal ones: a busy log costs this
-/// thread some queries per commit and not one event per page.
+/// for the data version, with growing pauses, until it has not changed for a while.
 struct Confirm {
-    log: OsString,
+    writes: Receiver<()>,
     sql: Slot,
     seen: Option<i64>,
     wake: Arc<Wake>,
@@ -86,48 +126,45 @@ struct Confirm {
 /// a wake-up late, by at most the second after which who waits looks again.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// The pauses are an eighth of the time already waited, within these bounds: so a commit is
-/// seen late by at most an eighth of what it took, and a query costs some 20 µs.
+/// The pauses are an eighth of the time since the last event or commit, within these bounds: so a commit
+/// is seen late by at most an eighth of what it took, and a query costs some 20 µs.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
 const LAST_PAUSE: Duration = Duration::from_millis(10);
 
-impl EventHandler for Confirm {
-    fn handle_event(&mut self, event: notify::Result<notify::Event>) {
-        let concerns = match event {
-            Ok(event) => event.need_rescan() || self.concerns(&event),
-            // Events were lost.
-            Err(_) => true,
-        };
-        if concerns && self.wake.has_listener_within(SETTLE) {
-            self.confirm();
+impl Confirm {
+    fn run(&mut self) {
+        while let Ok(()) = self.writes.recv() {
+            if self.confirm().is_none() {
+                return;
+            }
         }
     }
-}
 
-impl Confirm {
-    fn concerns(&self, event: &notify::Event) -> bool {
-        // Opening the log to read it is an event too.
-        matches!(event.kind, EventKind::Modify(_) | EventKind::Create(_))
-            && event.paths.iter().any(|path| path.file_name() == Some(&self.log))
-    }
-
-    fn confirm(&mut self) {
+    /// `None` if nobody is left to wake.
+    fn confirm(&mut self) -> Option<()> {
         let mut quiet_since = Instant::now();
         while quiet_since.elapsed() < SETTLE {
-            match self.version().transpose() {
-                // Every store that shared this watch is closed.
-                Ok(None) => return,
-                Ok(version) if self.seen == version => {}
+            match self.version()? {
+                Ok(version) if self.seen == Some(version) => {}
                 Ok(version) => {
-                    self.seen = version;
+                    self.seen = Some(version);
                     self.wake.ring();
                     quiet_since = Instant::now();
                 }
                 // Whoever waits asks the store itself, and gets the error.
-                Err(_) => return self.wake.ring(),
+                Err(_) => {
+                    self.wake.ring();
+                    return Some(());
+                }
             }
-            thread::sleep((quiet_since.elapsed() / 8).clamp(FIRST_PAUSE, LAST_PAUSE));
+            let pause = (quiet_since.elapsed() / 8).clamp(FIRST_PAUSE, LAST_PAUSE);
+            match self.writes.recv_timeout(pause) {
+                Ok(()) => quiet_since = Instant::now(),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
         }
+        Some(())
     }
 
     /// Locks the connection for one query only, so that who closes it does not wait.
