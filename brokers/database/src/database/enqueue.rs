@@ -12,6 +12,8 @@ use super::dialect::Kind;
 use super::dialect::Statement;
 use super::inputs::Links;
 use super::row;
+#[cfg(feature = "mysql")]
+use super::script;
 use super::server_clock::StoreClock;
 use super::session::Session;
 use super::statements::{self, at_once as sql};
@@ -42,8 +44,14 @@ impl Write for Enqueue {
         clock: &StoreClock,
     ) -> Result<Option<Vec<Enqueued>>, sqlx::Error> {
         // More of them are stored faster in another way.
-        let is_said = sql::STORE.is_said_in(&session.sql.dialect);
-        if !is_said || self.needs_all() || self.0.len() > FEW {
+        if self.needs_all() || self.0.len() > FEW {
+            return Ok(None);
+        }
+        #[cfg(feature = "mysql")]
+        if session.sql.dialect.kind == Kind::Mysql {
+            return script::store(session, clock, &self.0).await;
+        }
+        if !sql::STORE.is_said_in(&session.sql.dialect) {
             return Ok(None);
         }
         at_once::store(session, clock, &self.0).await.map(Some)

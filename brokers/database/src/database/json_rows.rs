@@ -25,11 +25,7 @@ pub(super) fn ids(ids: &[JobId]) -> String {
 
 fn push_id(list: &mut String, id: &JobId) {
     list.push('"');
-    for byte in id.as_bytes() {
-        for nibble in [byte >> 4, byte & 0xf] {
-            list.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
-        }
-    }
+    list.push_str(&hex::encode(id.as_bytes()));
     list.push('"');
 }
 

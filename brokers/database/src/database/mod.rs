@@ -48,6 +48,8 @@ mod row;
 mod schedule_row;
 mod schedule_write;
 mod schedules;
+#[cfg(feature = "mysql")]
+mod script;
 mod server_clock;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod server_schema;

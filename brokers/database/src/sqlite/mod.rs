@@ -14,7 +14,8 @@
 //!
 //! # Limits
 //!
-//! One process writes at a time, and SQLite's write-ahead log needs a local file system.
+//! One process writes at a time, and SQLite's write-ahead log needs a local file system. A program has one
+//! SQLite, so one that uses `rusqlite` itself needs the version that this crate has, 0.39.
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

@@ -107,7 +107,7 @@ on_each_broker! {
         worker.stop().await.unwrap();
     }
 
-    // That a task which yields no list has no stream is a compile error: tests/ui/fail.
+    // That a task which yields no list has no stream is a compile error: taskmacro/tests/ui/fail.
     async fn marrow_25_a_stream_that_fails_yields_its_items_then_the_error(world: World) {
         let worker = world.start();
         let handle = broken(5).delay().await.unwrap();

@@ -2,6 +2,8 @@
 //! back, where the steps of a transaction take seven. Only where a statement can say so much.
 
 use crate::database::bulk::Bulk;
+#[cfg(feature = "mysql")]
+use crate::database::dialect::Statement;
 
 /// Stores jobs that wait for nothing and have no unique key; answers the time, and the ids of those
 /// that were stored: all but those with a tombstone. One that is there already is an error, and then the
@@ -50,3 +52,39 @@ pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
          coalesce(string_agg(uuid_send(id), ''::bytea), ''::bytea) AS ids
      FROM stored",
 );
+
+/// How the [script](crate::database::script) that stores jobs on MySQL begins: it takes the store's lock
+/// beside others, as any transaction does, a range of numbers, and the time.
+#[cfg(feature = "mysql")]
+pub(in crate::database) const SCRIPT_BEGIN: Statement = Statement::nowhere().on_mysql(
+    "START TRANSACTION;
+     SELECT number FROM hereafter_lock WHERE number = 0 LOCK IN SHARE MODE;
+     INSERT INTO hereafter_batch () VALUES ();
+     SET @hereafter_first = last_insert_id() * 1048576,
+         @hereafter_now = timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000 + ?",
+);
+
+/// An error if one of the ids that follow has a tombstone: a value has one row.
+#[cfg(feature = "mysql")]
+pub(in crate::database) const SCRIPT_UNKNOWN: Statement = Statement::nowhere().on_mysql(
+    "SET @hereafter_unknown = (SELECT 1 UNION ALL
+         SELECT 1 FROM hereafter_tombstone WHERE keep_until > @hereafter_now AND id IN (?))",
+);
+
+#[cfg(feature = "mysql")]
+pub(in crate::database) const SCRIPT_JOBS: Statement = Statement::nowhere().on_mysql(
+    "INSERT INTO hereafter_job
+         (seq, id, queue, task, priority, created_at, due_at, expires_at, envelope) VALUES ?",
+);
+
+#[cfg(feature = "mysql")]
+pub(in crate::database) const SCRIPT_SUMS: Statement =
+    Statement::nowhere().on_mysql("INSERT INTO hereafter_sum (task, stored) VALUES ?");
+
+#[cfg(feature = "mysql")]
+pub(in crate::database) const SCRIPT_EVENTS: Statement = Statement::nowhere()
+    .on_mysql("INSERT INTO hereafter_event (count, at, events) VALUES (?, @hereafter_now, ?)");
+
+#[cfg(feature = "mysql")]
+pub(in crate::database) const SCRIPT_END: Statement =
+    Statement::nowhere().on_mysql("COMMIT; SELECT @hereafter_now - ? AS now_ms");
