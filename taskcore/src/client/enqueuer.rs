@@ -175,6 +175,15 @@ impl Sending {
         Some(batch)
     }
 
+    /// The batch is over, and the next one is to come.
+    fn end_batch(&mut self) {
+        if let Some(queue) = lock(&self.queues).get_mut(&self.runtime) {
+            queue.end(self.has);
+            queue.starting += 1;
+        }
+        self.has = Had::Nothing;
+    }
+
     /// Waits until as many wait as were answered together, but not for long beside what the answer took.
     /// It lets others run meanwhile: the runtime's clock is too coarse to sleep for so short a time.
     async fn gather(&self, answered: usize, took: Duration) {
@@ -209,17 +218,15 @@ impl Drop for Sending {
     }
 }
 
-async fn send_all(broker: Arc<Guarded>, mut sending: Sending) {
+async fn send_all(mut broker: Arc<Guarded>, mut sending: Sending) {
     let max = broker.capabilities().max_batch;
-    let (mut answered, mut took) = (0, Duration::ZERO);
-    loop {
-        sending.gather(answered, took).await;
-        let Some(batch) = sending.next(max) else { return };
+    while let Some(batch) = sending.next(max) {
         let (jobs, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.job, waiting.answer)).unzip();
         let since = Instant::now();
         let sent = send(&broker, &jobs).await.map_err(Arc::new);
-        (answered, took) = (jobs.len(), since.elapsed());
+        let took = since.elapsed();
+        sending.end_batch();
         for (place, answer) in answers.into_iter().enumerate() {
             let sent = match &sent {
                 Ok(answers) => Ok(answers[place]),
@@ -228,6 +235,13 @@ async fn send_all(broker: Arc<Guarded>, mut sending: Sending) {
             // The caller may have gone; the job is stored all the same.
             let _ = answer.send(sent);
         }
+        // Who calls again has the broker too; if nobody has it, a runtime that stands still does not
+        // keep it open.
+        let weak = Arc::downgrade(&broker);
+        drop(broker);
+        sending.gather(jobs.len(), took).await;
+        let Some(again) = weak.upgrade() else { return };
+        broker = again;
     }
 }
 
@@ -326,6 +340,10 @@ mod tests {
         }
         sending.gather(4, Duration::from_secs(60)).await;
         assert_eq!(size(sending.next(9)), Some(4));
+        sending.end_batch();
+        assert_eq!(join_all(&enqueuer, 2), [false, false], "it takes them itself");
+        assert_eq!(size(sending.next(9)), Some(2));
+        sending.end_batch();
         // Those who do something else are not waited for.
         sending.gather(4, Duration::from_secs(60)).await;
         assert_eq!(size(sending.next(9)), None);

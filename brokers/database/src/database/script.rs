@@ -48,7 +48,9 @@ const MOST_BYTES: usize = 256 * 1024;
 fn text(dialect: &Dialect, jobs: &[NewJob], moved_ms: i64, kept_events: usize) -> String {
     let mut script = Script { dialect, text: String::with_capacity(1024 * jobs.len()) };
     script.add(&sql::SCRIPT_BEGIN, &[&moved_ms.to_string()]);
-    script.add(&sql::SCRIPT_UNKNOWN, &[&list(jobs, |job| hex(job.id.as_bytes()))]);
+    let ids = list(jobs, |job| hex(job.id.as_bytes()));
+    let tombstones = filled(&dialect.text(&sql::SCRIPT_TOMBSTONES), &[&ids, "@job_now"]);
+    script.add(&sql::SCRIPT_UNKNOWN, &[&tombstones]);
     let mut place = -1;
     script.add(
         &sql::SCRIPT_JOBS,
@@ -57,8 +59,8 @@ fn text(dialect: &Dialect, jobs: &[NewJob], moved_ms: i64, kept_events: usize) -
             job_row(place, job)
         })],
     );
-    let last = format!("@hereafter_first + {place}");
-    let of_these = ["@hereafter_first", &last, "@hereafter_now"];
+    let last = format!("@job_first + {place}");
+    let of_these = ["@job_first", &last, "@job_now"];
     let is_sorted = jobs.windows(2).all(|pair| pair[0].priority == pair[1].priority);
     let ready = match is_sorted {
         true => &statements::ENQUEUE_READY,
@@ -85,22 +87,22 @@ fn text(dialect: &Dialect, jobs: &[NewJob], moved_ms: i64, kept_events: usize) -
         }
         script.add(&sql::SCRIPT_EVENTS, &[&jobs.len().to_string(), &hex(&happened)]);
     }
-    script.add(&sql::SCRIPT_END, &[&moved_ms.to_string()]);
+    script.add(&sql::SCRIPT_END, &[]);
     script.text
 }
 
 fn job_row(place: i64, job: &NewJob) -> String {
     let due_at = match job.due {
-        Due::Now => "@hereafter_now".to_owned(),
-        Due::After(span) => format!("@hereafter_now + {}", later(0, span)),
-        Due::At(at) => format!("greatest(@hereafter_now, {})", ceil_ms(at)),
+        Due::Now => "@job_now".to_owned(),
+        Due::After(span) => format!("@job_now + {}", later(0, span)),
+        Due::At(at) => format!("greatest(@job_now, {})", ceil_ms(at)),
     };
     let expires_at = match job.expires_in {
-        Some(span) => format!("@hereafter_now + {}", later(0, span)),
+        Some(span) => format!("@job_now + {}", later(0, span)),
         None => "NULL".to_owned(),
     };
     format!(
-        "(@hereafter_first + {place}, {}, {}, {}, {}, @hereafter_now, {due_at}, {expires_at}, {})",
+        "(@job_first + {place}, {}, {}, {}, {}, @job_now, {due_at}, {expires_at}, {})",
         hex(job.id.as_bytes()),
         hex(job.queue.as_str().as_bytes()),
         hex(job.task.as_bytes()),
@@ -117,15 +119,16 @@ struct Script<'a> {
 impl Script<'_> {
     /// Adds a statement whose parameters have these values.
     fn add(&mut self, statement: &Statement, values: &[&str]) {
-        let statement = self.dialect.text(statement);
-        let mut parts = statement.split('?');
-        self.text.push_str(parts.next().unwrap_or_default());
-        for (part, value) in parts.zip(values) {
-            self.text.push_str(value);
-            self.text.push_str(part);
-        }
+        self.text.push_str(&filled(&self.dialect.text(statement), values));
         self.text.push_str(";\n");
     }
+}
+
+/// A statement with these values for its parameters.
+fn filled(statement: &str, values: &[&str]) -> String {
+    let mut parts = statement.split('?');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.zip(values).fold(first, |filled, (part, value)| filled + value + part)
 }
 
 fn list<T>(items: impl IntoIterator<Item = T>, write: impl FnMut(T) -> String) -> String {
@@ -135,4 +138,49 @@ fn list<T>(items: impl IntoIterator<Item = T>, write: impl FnMut(T) -> String) -
 /// Bytes as the text of a literal.
 fn hex(bytes: &[u8]) -> String {
     format!("X'{}'", hex::encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use taskcore::{JobId, Payload, Priority, QueueName};
+
+    use super::*;
+    use crate::database::Kind;
+
+    fn job(due: Due, expires_in: Option<Duration>) -> NewJob {
+        NewJob {
+            id: JobId::new(),
+            queue: QueueName::DEFAULT,
+            task: "it's \\ ? \0".into(),
+            priority: Priority::default(),
+            due,
+            expires_in,
+            inputs: Vec::new(),
+            unique: None,
+            with_next: false,
+            envelope: Payload::from(b"'; DROP TABLE other_job; -- ?".to_vec()),
+        }
+    }
+
+    #[test]
+    fn all_that_a_script_reads_is_in_it_whatever_the_prefix() {
+        let dialect = Dialect::new(Kind::Mysql, "other_".to_owned(), 1);
+        let second = Duration::from_secs(1);
+        let jobs = [
+            job(Due::Now, None),
+            job(Due::After(second), Some(second)),
+            job(Due::At(Timestamp::UNIX_EPOCH), None),
+        ];
+        let text = text(&dialect, &jobs, 0, 2);
+        assert!(!text.contains("hereafter_") && !text.contains('?'), "{text}");
+        assert!(!text.contains("it's") && !text.contains("DROP"), "{text}");
+        for read in text.split('@').skip(1) {
+            let end = read.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_');
+            let name = &read[..end.unwrap_or(read.len())];
+            assert!(text.contains(&format!("@{name} = ")), "@{name} in {text}");
+        }
+    }
 }

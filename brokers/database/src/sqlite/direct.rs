@@ -139,12 +139,16 @@ impl DirectRow {
 fn failed(error: rusqlite::Error) -> sqlx::Error {
     match error {
         rusqlite::Error::SqliteFailure(error, message) => {
-            let code = error.extended_code;
             let message = message.unwrap_or_else(|| error.to_string());
-            sqlx::Error::Database(Box::new(Refused { code, message }))
+            refused(error.extended_code, message)
         }
+        rusqlite::Error::SqlInputError { error, msg, .. } => refused(error.extended_code, msg),
         error => sqlx::Error::Encode(error.into()),
     }
+}
+
+fn refused(code: i32, message: String) -> sqlx::Error {
+    sqlx::Error::Database(Box::new(Refused { code, message }))
 }
 
 /// What SQLite said.

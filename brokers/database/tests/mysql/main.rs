@@ -1,6 +1,7 @@
 //! What is particular to MariaDB: servers, sessions, and transactions beside each other.
 #![cfg(feature = "mysql")]
 
+mod at_once;
 #[path = "../on_servers/contention.rs"]
 mod contention;
 #[path = "../on_servers/lost.rs"]

@@ -113,7 +113,11 @@ fn of_jobs() -> Vec<Named> {
 
 fn of_at_once() -> Vec<Named> {
     use at_once::*;
-    named! { "at_once::": STORE }
+    #[cfg(feature = "mysql")]
+    let script = named! { "at_once::": SCRIPT_TOMBSTONES };
+    #[cfg(not(feature = "mysql"))]
+    let script = Vec::new();
+    script.into_iter().chain(named! { "at_once::": STORE }).collect()
 }
 
 /// The same question is asked of each database in its own words.
@@ -211,12 +215,18 @@ fn of_outbox() -> Vec<Named> {
 }
 
 /// What is run once in the life of a store, and what has no plan.
-const WITHOUT_PLAN: [&str; 5] = [
+const WITHOUT_PLAN: [&str; 11] = [
     "outbox::IS_OPEN",
     "outbox::OPEN_ALONE",
     "outbox::HOLD_READY",
     "outbox::ENTER_FROM_NOW_ON",
     "outbox::ENTER_ALL",
+    "at_once::SCRIPT_BEGIN",
+    "at_once::SCRIPT_UNKNOWN",
+    "at_once::SCRIPT_JOBS",
+    "at_once::SCRIPT_SUMS",
+    "at_once::SCRIPT_EVENTS",
+    "at_once::SCRIPT_END",
 ];
 
 /// The files of statements about jobs, and the module of each. What is missing here is about

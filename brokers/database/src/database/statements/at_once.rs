@@ -54,22 +54,27 @@ pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
 );
 
 /// How the [script](crate::database::script) that stores jobs on MySQL begins: it takes the store's lock
-/// beside others, as any transaction does, a range of numbers, and the time.
+/// beside others, as any transaction does, a range of numbers, and the time. Its variables have names
+/// without `hereafter_`, which stands for any prefix.
 #[cfg(feature = "mysql")]
 pub(in crate::database) const SCRIPT_BEGIN: Statement = Statement::nowhere().on_mysql(
     "START TRANSACTION;
      SELECT number FROM hereafter_lock WHERE number = 0 LOCK IN SHARE MODE;
      INSERT INTO hereafter_batch () VALUES ();
-     SET @hereafter_first = last_insert_id() * 1048576,
-         @hereafter_now = timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000 + ?",
+     SET @job_first = last_insert_id() * 1048576,
+         @job_now = timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000 + ?",
 );
 
-/// An error if one of the ids that follow has a tombstone: a value has one row.
+/// A row for each of these ids that has a tombstone. By the key alone: it is read with locks.
 #[cfg(feature = "mysql")]
-pub(in crate::database) const SCRIPT_UNKNOWN: Statement = Statement::nowhere().on_mysql(
-    "SET @hereafter_unknown = (SELECT 1 UNION ALL
-         SELECT 1 FROM hereafter_tombstone WHERE keep_until > @hereafter_now AND id IN (?))",
+pub(in crate::database) const SCRIPT_TOMBSTONES: Statement = Statement::nowhere().on_mysql(
+    "SELECT 1 FROM hereafter_tombstone FORCE INDEX (PRIMARY) WHERE id IN (?) AND keep_until > ?",
 );
+
+/// An error if there is such a row: a value has one.
+#[cfg(feature = "mysql")]
+pub(in crate::database) const SCRIPT_UNKNOWN: Statement =
+    Statement::nowhere().on_mysql("SET @job_unknown = (SELECT 1 UNION ALL ?)");
 
 #[cfg(feature = "mysql")]
 pub(in crate::database) const SCRIPT_JOBS: Statement = Statement::nowhere().on_mysql(
@@ -83,8 +88,11 @@ pub(in crate::database) const SCRIPT_SUMS: Statement =
 
 #[cfg(feature = "mysql")]
 pub(in crate::database) const SCRIPT_EVENTS: Statement = Statement::nowhere()
-    .on_mysql("INSERT INTO hereafter_event (count, at, events) VALUES (?, @hereafter_now, ?)");
+    .on_mysql("INSERT INTO hereafter_event (count, at, events) VALUES (?, @job_now, ?)");
 
+/// Answers the time after the commit, which may have waited.
 #[cfg(feature = "mysql")]
-pub(in crate::database) const SCRIPT_END: Statement =
-    Statement::nowhere().on_mysql("COMMIT; SELECT @hereafter_now - ? AS now_ms");
+pub(in crate::database) const SCRIPT_END: Statement = Statement::nowhere().on_mysql(
+    "COMMIT;
+     SELECT timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000 AS now_ms",
+);
