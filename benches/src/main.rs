@@ -6,6 +6,7 @@
 //! it is divided by), `ours`, and `measure`, a file for each `--only`.
 
 mod broker;
+mod callers;
 mod chart;
 mod figures;
 mod floor;

@@ -6,9 +6,10 @@ use anyhow::ensure;
 use hereafter::QueueName;
 use hereafter::prelude::*;
 use hereafter::worker::{Exit, Shutdown, Worker, WorkerConfig};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 
 use crate::broker::Broker;
+use crate::callers::call_at_once;
 use crate::floor::{Leave, Manner};
 use crate::percentiles::now;
 use crate::process::{Process, again};
@@ -40,20 +41,15 @@ pub(crate) async fn store(
     let since = Instant::now();
     match manner {
         Manner::AtOnce(count) => {
-            // Tasks, as the handlers of a web application are.
-            let mut callers = JoinSet::new();
-            for caller in 0..count as u64 {
+            let client = client.clone();
+            let store = move |id| {
                 let client = client.clone();
-                callers.spawn(async move {
-                    for id in (caller..jobs).step_by(count) {
-                        call(id, leave).delay_on(&client).await?;
-                    }
-                    Ok::<_, DelayError>(())
-                });
-            }
-            while let Some(stored) = callers.join_next().await {
-                stored??;
-            }
+                async move {
+                    call(id, leave).delay_on(&client).await?;
+                    Ok(())
+                }
+            };
+            call_at_once(jobs, count, store).await?;
         }
         Manner::Batch(size) => {
             let open = client.connection().map(|open| open.broker.capabilities());

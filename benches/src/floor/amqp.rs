@@ -19,10 +19,10 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
-use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use super::{Floor, Leave, Manner, RoundTrip, TASK, envelope, pieces};
+use crate::callers::call_at_once;
 use crate::percentiles::{ms_since, now};
 
 /// A server.
@@ -70,20 +70,13 @@ impl Floor for Amqp {
         let since = Instant::now();
         match manner {
             Manner::AtOnce(count) => {
-                // Tasks, as on our side.
-                let mut callers = JoinSet::new();
-                for caller in 0..count as u64 {
-                    let channel = channel.clone();
-                    callers.spawn(async move {
-                        for id in (caller..jobs).step_by(count) {
-                            publish_job(&channel, id, 1).await?;
-                        }
-                        anyhow::Ok(())
-                    });
-                }
-                while let Some(published) = callers.join_next().await {
-                    published??;
-                }
+                // Ours stays open until the connection is closed.
+                let theirs = channel.clone();
+                let publish = move |id| {
+                    let channel = theirs.clone();
+                    async move { publish_job(&channel, id, 1).await }
+                };
+                call_at_once(jobs, count, publish).await?;
             }
             Manner::Batch(size) => {
                 for batch in pieces(jobs, size) {
