@@ -1,7 +1,7 @@
 //! [`WorkerConfig`]: parsed and complete before anything starts.
 
 use std::fmt;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
@@ -27,6 +27,12 @@ pub struct WorkerConfig {
     pub cancel_grace: Duration,
     /// Stops once nothing is due and nothing runs.
     pub exit: Exit,
+    /// Stops once it was handed so many jobs and they have ended; never by default.
+    pub max_jobs: Option<NonZeroU64>,
+    /// Whether it stops, letting the other jobs finish, once a job outlives its time-out and cannot be
+    /// dropped: for processes that are replaced when they end. Otherwise it goes on with one slot less, and
+    /// ends when it has none. Off by default.
+    pub ends_when_stuck: bool,
     /// What upkeep may do at once, and how many recoveries a job has.
     pub maintain: Maintain,
     /// The largest result, in encoded bytes; 1 MiB by default.
@@ -77,6 +83,8 @@ impl Default for WorkerConfig {
             grace: Duration::from_secs(25),
             cancel_grace: Duration::from_secs(5),
             exit: Exit::Never,
+            max_jobs: None,
+            ends_when_stuck: false,
             maintain: Maintain::default(),
             result_limit: Client::PAYLOAD_LIMIT,
             name: default_name(),

@@ -68,7 +68,7 @@ pub enum WorkerError {
         longest: Duration,
     },
     /// A thread could not be started.
-    #[error("cannot start the heartbeat's thread")]
+    #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
     /// A part of the worker panicked: a defect of Hereafter.
     #[error(

@@ -28,6 +28,7 @@ use crate::report;
 use crate::reporter::Desk;
 use crate::speech::Speech;
 use crate::status::Status;
+use crate::watchdog::Watchdog;
 
 /// Runs one delivery at a time for each slot.
 ///
@@ -38,12 +39,15 @@ pub(crate) struct Executor {
     pub(crate) states: StateMap,
     pub(crate) config: Arc<WorkerConfig>,
     pub(crate) status: Arc<Status>,
+    pub(crate) stop: CancellationToken,
     pub(crate) abort: CancellationToken,
     /// Fires when plain functions that do not stop hold every slot.
     pub(crate) all_stuck: CancellationToken,
     /// Where jobs report; `None` if the store takes no reports.
     pub(crate) desk: Option<Arc<Desk>>,
     pub(crate) readers: Arc<Readers>,
+    /// Watches over time-outs where a process is replaced that has a blocked thread.
+    pub(crate) watchdog: Option<Arc<Watchdog>>,
     /// How long the broker lets one delivery run.
     pub(crate) longest_run: Option<Duration>,
 }
@@ -117,8 +121,10 @@ impl Executor {
                 let span = report::span(delivery, &context);
                 let demand = task.stream.and_then(|options| options.on_demand);
                 let demand = demand.filter(|_| !envelope.all_items);
+                let timeout = self.timeout(&envelope);
+                let _watched = self.watchdog.as_ref().and_then(|it| it.watch(timeout));
                 let running = async {
-                    let mut expiry = pin!(expiry(self.timeout(&envelope)));
+                    let mut expiry = pin!(expiry(timeout));
                     match self.load(run, &context, expiry.as_mut(), interrupt).await {
                         Ok(run) => {
                             let run = self.with_outlet(run, demand, speech.as_ref());
@@ -324,7 +330,9 @@ impl Executor {
     ) {
         let stuck = self.status.stuck().fetch_add(1, Ordering::SeqCst) + 1;
         report::stuck(context, stuck);
-        if stuck >= self.config.concurrency.get() as usize {
+        if self.config.ends_when_stuck {
+            self.stop.cancel();
+        } else if stuck >= self.config.concurrency.get() as usize {
             self.all_stuck.cancel();
         }
         let status = self.status.clone();

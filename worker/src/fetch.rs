@@ -1,6 +1,6 @@
 //! The fetch loop: asks for as many jobs as there is room for.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,11 +42,12 @@ impl Fetch {
         let mut spare = Spare::default();
         let mut pause = Pause::default();
         let mut last_job = Instant::now();
-        while !self.stop.is_cancelled() {
+        let mut left = self.config.max_jobs.map_or(u64::MAX, NonZeroU64::get);
+        while !self.stop.is_cancelled() && left > 0 {
             if self.hand.take_slow() {
                 spare = Spare::default();
             }
-            let Some(request) = self.request(&spare) else {
+            let Some(request) = self.request(&spare, left) else {
                 self.wait_for_room().await;
                 continue;
             };
@@ -61,6 +62,7 @@ impl Fetch {
                     }
                     pause = Pause::default();
                     self.status.fetched(deliveries.len());
+                    left = left.saturating_sub(deliveries.len() as u64);
                     if deliveries.len() >= request.max.get() as usize {
                         spare.learn(self.round(&before));
                     } else {
@@ -85,6 +87,9 @@ impl Fetch {
                     }
                 }
             }
+        }
+        while left == 0 && !self.hand.is_empty() && !self.stop.is_cancelled() {
+            self.wait_for_room().await;
         }
         self.status.fetch_ended();
     }
@@ -136,13 +141,14 @@ impl Fetch {
         let _ = self.batches.send(batch).await;
     }
 
-    /// What to ask for; `None` while the hand is full.
-    fn request(&self, spare: &Spare) -> Option<Reserve> {
+    /// What to ask for, and no more than `left`; `None` while the hand is full.
+    fn request(&self, spare: &Spare, left: u64) -> Option<Reserve> {
         let slots = self.config.concurrency.get();
         let open = u32::try_from(self.hand.open()).unwrap_or(u32::MAX);
         // Asked again while half of the reserve is left, so that it does not run dry.
         let is_low = open < slots + spare.jobs.div_ceil(2);
-        let room = (slots + spare.jobs).saturating_sub(open);
+        let left = u32::try_from(left).unwrap_or(u32::MAX);
+        let room = (slots + spare.jobs).saturating_sub(open).min(left);
         let max = NonZeroU32::new(room).filter(|_| is_low)?;
         let queues: Vec<_> = weighted_order(&self.config.queues, &mut rand::rng())
             .into_iter()

@@ -34,6 +34,7 @@ pub mod testing;
 mod upkeep;
 #[cfg(feature = "cli")]
 mod view;
+mod watchdog;
 mod worker;
 
 #[cfg(feature = "cli")]

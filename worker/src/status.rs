@@ -25,6 +25,8 @@ pub struct Status {
     stuck: AtomicUsize,
     /// Verdicts that came too late.
     stale: AtomicU64,
+    /// Deliveries so far.
+    taken: AtomicU64,
     /// Deliveries that ended as done, to be retried, and as failed.
     done: AtomicU64,
     retried: AtomicU64,
@@ -52,6 +54,8 @@ pub struct Snapshot {
     pub stuck: usize,
     /// Verdicts that came too late.
     pub stale: u64,
+    /// Jobs that it was handed, since the start.
+    pub taken: u64,
     /// Deliveries that succeeded, since the start.
     pub done: u64,
     /// Deliveries that failed and will be retried.
@@ -82,6 +86,7 @@ impl Status {
             running: self.running.load(Ordering::SeqCst),
             stuck: self.stuck.load(Ordering::SeqCst),
             stale: self.stale.load(Ordering::SeqCst),
+            taken: self.taken.load(Ordering::SeqCst),
             done: self.done.load(Ordering::SeqCst),
             retried: self.retried.load(Ordering::SeqCst),
             failed: self.failed.load(Ordering::SeqCst),
@@ -113,6 +118,7 @@ impl Status {
         self.last_fetch.store(now, Ordering::SeqCst);
         self.failing_since.store(0, Ordering::SeqCst);
         if deliveries > 0 {
+            self.taken.fetch_add(deliveries as u64, Ordering::SeqCst);
             self.last_delivery.store(now, Ordering::SeqCst);
         }
     }

@@ -26,6 +26,7 @@ use crate::settle::{BATCH, Settler};
 use crate::shutdown::Shutdown;
 use crate::status::Status;
 use crate::upkeep;
+use crate::watchdog::Watchdog;
 
 /// Runs jobs of one client's broker.
 ///
@@ -188,6 +189,11 @@ impl Worker {
                 () = shutdown.requested() => return Ok(()),
             }
         }
+        let stop = shutdown.stop_token().child_token();
+        let watchdog = match self.config.ends_when_stuck {
+            true => Some(Watchdog::start(&self.config, stop.clone()).map_err(WorkerError::Thread)?),
+            false => None,
+        };
         let hand = Arc::<Hand>::default();
         let heartbeat = Heartbeat::start(broker.clone(), hand.clone(), self.config.lease).await?;
         let tasks = self.registry.tasks().count();
@@ -201,7 +207,8 @@ impl Worker {
             tasks,
             "worker started"
         );
-        let parts = self.start_parts(&broker, &hand, states, ticker, shutdown);
+        let parts =
+            self.start_parts(&broker, &hand, states, ticker, Ends { stop, watchdog, shutdown });
         let leaving = Leaving {
             hand: hand.clone(),
             stop: parts.stop.clone(),
@@ -299,10 +306,10 @@ impl Worker {
         hand: &Arc<Hand>,
         states: StateMap,
         ticker: Option<Ticker>,
-        shutdown: &Shutdown,
+        ends: Ends<'_>,
     ) -> Parts {
         let (config, status) = (self.config.clone(), self.status.clone());
-        let stop = shutdown.stop_token().child_token();
+        let Ends { stop, watchdog, shutdown } = ends;
         let abort = shutdown.abort_token().child_token();
         let (batches, incoming) = mpsc::channel(1);
         let (settlements, verdicts) = mpsc::channel(BATCH);
@@ -325,10 +332,12 @@ impl Worker {
             states,
             config: config.clone(),
             status: status.clone(),
+            stop: stop.clone(),
             abort: abort.clone(),
             all_stuck: all_stuck.clone(),
             desk: reporting.as_ref().map(|(_, desk)| desk.clone()),
             readers: readers.clone(),
+            watchdog,
             longest_run: broker.capabilities().longest_run,
         };
         let dispatch = Dispatch {
@@ -367,6 +376,14 @@ impl Worker {
             alarm,
         }
     }
+}
+
+/// What ends a worker.
+struct Ends<'a> {
+    stop: CancellationToken,
+    /// `None` where a worker goes on with the slots that it has left.
+    watchdog: Option<Arc<Watchdog>>,
+    shutdown: &'a Shutdown,
 }
 
 /// `default`, and the queues that these tasks name.

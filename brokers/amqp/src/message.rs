@@ -190,6 +190,13 @@ impl Message {
         })
     }
 
+    /// The same, to be handed out again at once: it was handed out, so it was due, and a clock that is
+    /// wrong now must not put it on the ladder.
+    pub(crate) fn ready(self, now: Timestamp) -> Self {
+        let due_ms = self.due_ms.min(now.as_millisecond());
+        Self { due_ms, ..self }
+    }
+
     /// Whether it was lost so often that it may have killed its worker.
     pub(crate) fn is_suspect(&self) -> bool {
         self.counts.losses >= Delivery::SUSPECT_AFTER

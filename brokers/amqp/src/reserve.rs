@@ -161,7 +161,7 @@ impl Shared {
         while let Some(received) = taken.next() {
             if let Some(once) = received.message.lost_once() {
                 ended.received.push(received);
-                ended.again.push(once);
+                ended.again.push(once.ready(now));
                 continue;
             }
             suspects += usize::from(received.message.is_suspect());

@@ -117,7 +117,7 @@ impl Shared {
             }
             // A verdict of a later contract, and a continuation, which was refused above, are
             // given back like a release.
-            _ => follows.again.push(message.clone()),
+            _ => follows.again.push(message.clone().ready(now)),
         }
     }
 
@@ -198,7 +198,7 @@ impl Shared {
                 lost += 1;
                 others.extend(self.lost(&message, &lease.worker, now));
             } else {
-                again.push(message);
+                again.push(message.ready(now));
             }
         }
         let sent = async {

@@ -8,11 +8,12 @@ use futures::{StreamExt, TryStreamExt};
 use hereafter::broker::{EventKind, JobFilter, JobState, Lookup};
 use hereafter::{Client, Followed, JobId, QueueName};
 
-use crate::audit::{Books, Queues};
+use crate::audit::{Books, Queues, Records};
+use crate::server::Kind;
 use crate::worker::TASK;
 
 /// How many jobs are known not to have ended.
-pub(crate) async fn open_jobs(client: &Client) -> anyhow::Result<u64> {
+async fn open_jobs(client: &Client) -> anyhow::Result<u64> {
     let open = client.connection().context("the client has no connection")?;
     let depths = open.broker.depth(&[QueueName::DEFAULT]).await?;
     let states = |depth: &hereafter::broker::Depth| {
@@ -24,8 +25,31 @@ pub(crate) async fn open_jobs(client: &Client) -> anyhow::Result<u64> {
     Ok(depths.iter().map(states).sum())
 }
 
+/// Whether no job is open. A store that cannot be asked now is asked again.
+pub(crate) async fn is_drained(url: &str) -> bool {
+    let asked = async {
+        let client = Client::open(url).await?;
+        let open = open_jobs(&client).await?;
+        client.close().await?;
+        anyhow::Ok(open)
+    };
+    matches!(asked.await, Ok(0))
+}
+
+/// What is known of these jobs besides the ledgers.
+pub(crate) async fn records(
+    client: &Client,
+    kind: Kind,
+    jobs: &[JobId],
+) -> anyhow::Result<Records> {
+    match kind.is_without_store() {
+        true => Ok(Records::Queues(queues(client).await?)),
+        false => Ok(Records::Store(books(client, jobs).await?)),
+    }
+}
+
 /// What the store says of these jobs.
-pub(crate) async fn books(client: &Client, jobs: &[JobId]) -> anyhow::Result<Books> {
+async fn books(client: &Client, jobs: &[JobId]) -> anyhow::Result<Books> {
     let mut books = Books { open: open_jobs(client).await?, ..Books::default() };
     for (job, lookup) in client.outcomes(jobs).await? {
         let is_done = matches!(lookup, Lookup::Final(outcome) if outcome.state == JobState::Done);
@@ -52,7 +76,7 @@ pub(crate) async fn books(client: &Client, jobs: &[JobId]) -> anyhow::Result<Boo
 }
 
 /// What the queues of RabbitMQ have.
-pub(crate) async fn queues(client: &Client) -> anyhow::Result<Queues> {
+async fn queues(client: &Client) -> anyhow::Result<Queues> {
     let connection = client.connection().context("the client has no connection")?;
     let operate = connection.operate.as_ref().context("the broker cannot be operated")?;
     let failed = JobFilter { states: vec![JobState::Failed], ..JobFilter::default() };

@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::audit::{Findings, Records};
-use crate::books::{books, open_jobs, queues};
+use crate::audit::Findings;
+use crate::books::{is_drained, records};
 use crate::fault::{Fault, Progress, Strike, Struck};
 use crate::ledger::{Fact, Reader, now};
 use crate::pace::Pace;
@@ -58,7 +58,7 @@ impl Campaign {
         let folder = self.keep.as_deref().unwrap_or(temporary.path());
         let Self { kind, fault, load, hold, .. } = *self;
         let path = folder.to_owned();
-        let starting = tokio::task::spawn_blocking(move || Server::start(kind, fault, &path));
+        let starting = tokio::task::spawn_blocking(move || Server::start(kind, Some(fault), &path));
         let server = starting.await??;
         let url = server.url(0, EVENTS)?;
         // So that the tables are there.
@@ -91,10 +91,7 @@ impl Campaign {
             _ => None,
         }));
         let client = Client::open(url).await?;
-        let records = match self.kind.is_without_store() {
-            true => Records::Queues(queues(&client).await?),
-            false => Records::Store(books(&client, &jobs.into_iter().collect::<Vec<_>>()).await?),
-        };
+        let records = records(&client, self.kind, &jobs.into_iter().collect::<Vec<_>>()).await?;
         client.close().await?;
         let ends = entries().filter(|entry| matches!(entry.fact, Fact::Ended(_)));
         let pace = Pace::of(ends.map(|entry| entry.at));
@@ -158,7 +155,7 @@ impl System {
             }
             let is_over = self.ended.len() as u64 >= self.acknowledged;
             let is_quiet = (is_over || moved.elapsed() > self.patience) && self.are_all_due();
-            if is_stored && is_quiet && self.is_drained().await {
+            if is_stored && is_quiet && is_drained(&self.url).await {
                 break true;
             }
             if moved.elapsed() > STUCK {
@@ -194,17 +191,6 @@ impl System {
         now() > self.last_due + 1_000_000
     }
 
-    /// Whether no job is open. A store that cannot be asked now is asked again.
-    async fn is_drained(&self) -> bool {
-        let asked = async {
-            let client = Client::open(&self.url).await?;
-            let open = open_jobs(&client).await?;
-            client.close().await?;
-            anyhow::Ok(open)
-        };
-        matches!(asked.await, Ok(0))
-    }
-
     /// Ends the workers in good order; what everybody wrote down.
     fn stop(mut self) -> anyhow::Result<Vec<Reader>> {
         self.workers.drain(..).try_for_each(|worker| worker.stop(STOP))?;
@@ -214,7 +200,7 @@ impl System {
 }
 
 /// A bar with rate and time left; hidden where no terminal is there.
-fn bar(jobs: u64) -> ProgressBar {
+pub(crate) fn bar(jobs: u64) -> ProgressBar {
     let style = "{bar:30} {pos}/{len} jobs  {per_sec}  {eta} left";
     let style = ProgressStyle::with_template(style)
         .expect("the template is a constant that is tried by every run");

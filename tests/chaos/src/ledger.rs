@@ -9,10 +9,10 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use hereafter::JobId;
+use rustix::time::{ClockId, clock_gettime};
 
 /// The file of one process, to be added to.
 #[derive(Debug, Clone)]
@@ -72,10 +72,11 @@ impl Ledger {
     }
 }
 
-/// This machine's time, in microseconds.
+/// This machine's time, in microseconds. It is asked of the kernel, whatever the library of C says to
+/// a process whose clock is to be wrong.
 pub(crate) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX)
+    let now = clock_gettime(ClockId::Realtime);
+    now.tv_sec.cast_unsigned() * 1_000_000 + now.tv_nsec.cast_unsigned() / 1_000
 }
 
 impl fmt::Display for Entry {

@@ -28,7 +28,9 @@ impl Process {
         let program = std::env::current_exe().context("cannot find this program")?;
         let path = folder.join(format!("{name}.log"));
         let log = File::create(&path).with_context(|| format!("cannot write {path:?}"))?;
-        let mut command = Command::new(program);
+        // What a limit denies is told by an error, and not by a signal.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(program);
         command.args(args).envs(variables.iter().copied());
         // The end of its input tells it that this program is gone.
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
@@ -53,10 +55,32 @@ impl Process {
         }
     }
 
+    /// How it has ended; `None` if it has not.
+    pub(crate) fn ended(&mut self) -> std::io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    pub(crate) fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // It may have ended, but it is there until somebody has asked how.
+        let _ = kill_process(self.id(), signal);
+    }
+
+    /// The bytes of memory that it has mapped; `None` if it has ended.
+    pub(crate) fn address_space(&self) -> Option<u64> {
+        let path = format!("/proc/{}/statm", self.child.id());
+        let pages: u64 = std::fs::read_to_string(path).ok()?.split(' ').next()?.parse().ok()?;
+        Some(pages * rustix::param::page_size() as u64)
+    }
+
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(mut self, limit: Duration) -> anyhow::Result<()> {
         let give_up = Instant::now() + limit;
-        kill_process(Pid::from_child(&self.child), Signal::TERM).context("it is gone already")?;
+        kill_process(self.id(), Signal::TERM).context("it is gone already")?;
         while !self.has_ended()? {
             if Instant::now() > give_up {
                 bail!("{} did not end within {limit:?} after SIGTERM", self.name);

@@ -32,6 +32,9 @@ pub(crate) struct Producer {
     delayed: u64,
     #[arg(long)]
     seed: u64,
+    /// The number of the first call.
+    #[arg(long)]
+    first: u64,
     /// Store calls again whose answer is unknown, as a program does that wants them to run.
     #[arg(long)]
     repeat: bool,
@@ -60,8 +63,8 @@ impl Producer {
     /// The arguments from which it is parsed.
     pub(crate) fn arguments(url: &str, ledger: &Path, load: &Load) -> Vec<String> {
         let ledger = ledger.display().to_string();
-        let numbers = [load.jobs, load.seconds, load.delayed, load.seed];
-        let [jobs, seconds, delayed, seed] = numbers.map(|it| it.to_string());
+        let numbers = [load.jobs, load.seconds, load.delayed, load.seed, load.first];
+        let [jobs, seconds, delayed, seed, first] = numbers.map(|it| it.to_string());
         let pairs = [
             ["--url", url],
             ["--ledger", &ledger],
@@ -69,6 +72,7 @@ impl Producer {
             ["--seconds", &seconds],
             ["--delayed", &delayed],
             ["--seed", &seed],
+            ["--first", &first],
         ];
         let repeat = load.is_repeating.then_some("--repeat");
         pairs.concat().into_iter().chain(repeat).map(str::to_owned).collect()
@@ -88,7 +92,7 @@ impl Producer {
                 ledger: ledger.clone(),
                 due,
                 pace: span.div_f64(left.max(1) as f64),
-                next: lane << 32,
+                next: self.first + (lane << 32),
                 left,
                 delayed: share(self.delayed),
                 first_due: due + span.mul_f64(STRIKES.end),
@@ -103,13 +107,15 @@ impl Producer {
 }
 
 /// What a campaign lets a producer do.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) jobs: u64,
     pub(crate) seconds: u64,
     /// How many of the jobs are delayed until after the fault.
     pub(crate) delayed: u64,
     pub(crate) seed: u64,
+    /// The number of the first call.
+    pub(crate) first: u64,
     /// Whether calls are stored again whose answer is unknown.
     pub(crate) is_repeating: bool,
 }

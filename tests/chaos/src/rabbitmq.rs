@@ -10,6 +10,7 @@ use taskservers::{Cluster, Postgres, RabbitMq};
 use url::Url;
 
 use crate::fault::Fault;
+use crate::server::{file_url, port};
 
 /// Where jobs and results are kept besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,19 +45,23 @@ enum Store {
 
 impl Rabbit {
     /// Starts what the fault needs. It blocks.
-    pub(crate) fn start(results: Results, fault: Fault, folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        results: Results,
+        fault: Option<Fault>,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         match (fault, results) {
-            (Fault::KillBackends | Fault::Snapshot, _) => bail!(
+            (Some(Fault::KillBackends | Fault::Snapshot), _) => bail!(
                 "backends and snapshots are those of a database: choose `restart`, `crash` or \
                  `kill-node` on RabbitMQ"
             ),
-            (Fault::Theft, Results::Postgres | Results::Sqlite) => {
+            (Some(Fault::Theft), Results::Postgres | Results::Sqlite) => {
                 bail!("a message that is stolen is no lost job with a store: choose another fault")
             }
             _ => {}
         }
         let nodes = match fault {
-            Fault::KillNode => Nodes::Three(Cluster::start(NODES)),
+            Some(Fault::KillNode) => Nodes::Three(Cluster::start(NODES)),
             _ => Nodes::One(Box::new(RabbitMq::start())),
         };
         let store = match results {
@@ -90,11 +95,7 @@ impl Rabbit {
         Ok(match &self.store {
             Store::None => None,
             Store::Postgres(server) => Some(format!("{}?events={events}", server.url())),
-            Store::Sqlite(path) => {
-                let path =
-                    path.to_str().context("the temporary folder is named in other letters")?;
-                Some(format!("sqlite://{path}?events={events}"))
-            }
+            Store::Sqlite(path) => Some(format!("{}?events={events}", file_url(path)?)),
         })
     }
 
@@ -111,6 +112,24 @@ impl Rabbit {
         let server = self.server()?;
         server.kill();
         server.start_again();
+        Ok(())
+    }
+
+    /// Where the server listens on this machine, and the store if it is one.
+    pub(crate) fn ports(&self) -> anyhow::Result<Vec<u16>> {
+        let Nodes::One(server) = &self.nodes else { bail!("it is a cluster") };
+        let mut ports = vec![port(&server.url())?];
+        if let Store::Postgres(store) = &self.store {
+            ports.push(port(&store.url())?);
+        }
+        Ok(ports)
+    }
+
+    /// Kills the store beside it, and starts it again.
+    pub(crate) fn crash_store(&mut self) -> anyhow::Result<()> {
+        let Store::Postgres(store) = &mut self.store else { bail!("it has no server as a store") };
+        store.kill();
+        store.start_again();
         Ok(())
     }
 

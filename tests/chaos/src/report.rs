@@ -1,7 +1,5 @@
 //! What a campaign has shown.
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
 use crate::audit::Findings;
@@ -9,6 +7,7 @@ use crate::campaign::Campaign;
 use crate::fault::{Fault, Struck};
 use crate::pace::{Pace, seconds};
 use crate::snapshot::Phase;
+use crate::table::table;
 
 /// Figures of one campaign. Spans are in seconds, rates in jobs per second.
 #[derive(Debug, Clone, Serialize)]
@@ -184,16 +183,3 @@ impl Report {
 
 /// Within so many seconds of the server's return work is to go on.
 const SOON: f64 = 10.0;
-
-fn table(titles: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING);
-    if !titles.is_empty() {
-        table.set_header(titles);
-    }
-    table.add_rows(rows);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.trim_fmt() + "\n"
-}

@@ -1,12 +1,13 @@
 //! The servers that campaigns run on, and what somebody who is not part of the system does there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use sqlx::mysql::MySqlConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, MySqlConnection, PgConnection, Row};
 use taskservers::{MariaDb, Postgres};
+use url::Url;
 
 use crate::fault::Fault;
 use crate::rabbitmq::{self, Rabbit, Results};
@@ -17,6 +18,8 @@ pub(crate) enum Kind {
     Postgres,
     Mysql,
     Amqp(Results),
+    /// No server: a file.
+    Sqlite,
 }
 
 impl Kind {
@@ -24,30 +27,55 @@ impl Kind {
     pub(crate) fn is_without_store(self) -> bool {
         matches!(self, Self::Amqp(Results::None))
     }
+
+    /// Whether a second server is beside the first.
+    pub(crate) fn has_server_beside(self) -> bool {
+        matches!(self, Self::Amqp(Results::Postgres))
+    }
+
+    /// What it is called in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Mysql => "mysql",
+            Self::Amqp(Results::None) => "amqp",
+            Self::Amqp(Results::Postgres) => "amqp+postgres",
+            Self::Amqp(Results::Sqlite) => "amqp+sqlite",
+            Self::Sqlite => "sqlite",
+        }
+    }
 }
 
-/// A private server, with its durable defaults.
+/// A private server, with its durable defaults, or a file.
 #[derive(Debug)]
 pub(crate) enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
     RabbitMq(Box<Rabbit>),
+    File(PathBuf),
 }
 
 impl Server {
-    /// Starts one. It blocks.
-    pub(crate) fn start(kind: Kind, fault: Fault, folder: &Path) -> anyhow::Result<Self> {
+    /// Starts one, for a fault or for a storm. It blocks.
+    pub(crate) fn start(kind: Kind, fault: Option<Fault>, folder: &Path) -> anyhow::Result<Self> {
         match (kind, fault) {
             (Kind::Amqp(results), _) => {
                 Ok(Self::RabbitMq(Box::new(Rabbit::start(results, fault, folder)?)))
             }
-            (_, Fault::KillNode) => {
+            (Kind::Sqlite, Some(_)) => {
+                bail!("a file has no server that could fail: leave `--fault` out, for a storm")
+            }
+            (Kind::Sqlite, None) => Ok(Self::File(folder.join("store.db"))),
+            (_, Some(Fault::KillNode)) => {
                 bail!(
                     "only a cluster has nodes, and only `amqp` has a cluster: choose another fault"
                 )
             }
-            (Kind::Postgres, _) => Ok(Self::Postgres(Postgres::start_with(fault.settings()))),
-            (Kind::Mysql, Fault::Snapshot) => {
+            (Kind::Postgres, _) => {
+                let settings = fault.map_or(&[][..], Fault::settings);
+                Ok(Self::Postgres(Postgres::start_with(settings)))
+            }
+            (Kind::Mysql, Some(Fault::Snapshot)) => {
                 bail!("what a snapshot costs is counted on PostgreSQL only: choose another fault")
             }
             (Kind::Mysql, _) => Ok(Self::MariaDb(MariaDb::start())),
@@ -60,6 +88,17 @@ impl Server {
             Self::Postgres(server) => Ok(format!("{}?events={events}", server.url())),
             Self::MariaDb(server) => Ok(format!("{}?events={events}", server.url())),
             Self::RabbitMq(rabbit) => rabbit.url(process, events),
+            Self::File(path) => Ok(format!("{}?events={events}", file_url(path)?)),
+        }
+    }
+
+    /// Where it listens on this machine; with a store that is a server, where that one does.
+    pub(crate) fn ports(&self) -> anyhow::Result<Vec<u16>> {
+        match self {
+            Self::Postgres(server) => Ok(vec![port(&server.url())?]),
+            Self::MariaDb(server) => Ok(vec![port(&server.url())?]),
+            Self::RabbitMq(rabbit) => rabbit.ports(),
+            Self::File(_) => Ok(Vec::new()),
         }
     }
 
@@ -69,6 +108,7 @@ impl Server {
             Self::Postgres(server) => server.restart(),
             Self::MariaDb(server) => server.restart(),
             Self::RabbitMq(rabbit) => rabbit.restart()?,
+            Self::File(_) => bail!(NO_SERVER),
         }
         Ok(())
     }
@@ -85,8 +125,17 @@ impl Server {
                 server.start_again();
             }
             Self::RabbitMq(rabbit) => rabbit.crash()?,
+            Self::File(_) => bail!(NO_SERVER),
         }
         Ok(())
+    }
+
+    /// Kills the store beside RabbitMQ, and starts it again.
+    pub(crate) fn crash_store(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::RabbitMq(rabbit) => rabbit.crash_store(),
+            _ => bail!("only RabbitMQ has a store beside it"),
+        }
     }
 
     /// A session of an administrator.
@@ -105,8 +154,22 @@ impl Server {
                 Ok(Session::MariaDb(options.connect().await.context(failed)?))
             }
             Self::RabbitMq(rabbit) => Ok(Session::RabbitMq(Box::new(rabbit.session().await?))),
+            Self::File(_) => bail!(NO_SERVER),
         }
     }
+}
+
+const NO_SERVER: &str = "a file has no server";
+
+/// The port of a server's URL.
+pub(crate) fn port(url: &str) -> anyhow::Result<u16> {
+    Url::parse(url)?.port().context("the URL of a private server has a port")
+}
+
+/// The URL of a store in a file.
+pub(crate) fn file_url(path: &Path) -> anyhow::Result<String> {
+    let path = path.to_str().context("the temporary folder is named in other letters")?;
+    Ok(format!("sqlite://{path}"))
 }
 
 /// A session beside the system.

@@ -128,3 +128,33 @@ fn a_job_that_is_deleted_behind_the_back_of_the_system_is_found_to_be_lost() {
         assert_eq!(report["acknowledged"], 3_000);
     }
 }
+
+/// Everything goes wrong at random, for a few seconds.
+fn survives_a_storm(server: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_taskchaos"));
+    command.args([server, "--quick", "--json", "--seed", "7"]);
+    let output = command.output().expect("the program is built");
+    let report = report(&output);
+    assert!(output.status.success(), "{report:#}");
+    assert!(report["acknowledged"].as_u64() >= Some(3_000), "{report:#}");
+    for nothing in ["lost", "unexpected", "unfinished"] {
+        assert_eq!(report[nothing], 0, "{nothing}: {report:#}");
+    }
+    let troubles = report["troubles"].as_object().unwrap();
+    assert!(troubles.len() > 3, "too little went wrong: {report:#}");
+}
+
+#[test]
+fn a_storm_on_postgres_loses_no_job() {
+    survives_a_storm("postgres");
+}
+
+#[test]
+fn a_storm_on_sqlite_loses_no_job() {
+    survives_a_storm("sqlite");
+}
+
+#[test]
+fn a_storm_on_rabbitmq_loses_no_job() {
+    survives_a_storm("amqp");
+}

@@ -1,6 +1,7 @@
 //! What whole-system tests share: a [`World`] for each broker, tasks, worker processes.
 
 mod journal;
+pub mod poison;
 mod process;
 mod queues;
 pub mod refused;

@@ -1,9 +1,10 @@
 //! What can be written on the command line.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -131,6 +132,16 @@ pub(crate) struct WorkerArgs {
     /// How long running jobs may go on after a stop; 25s by default
     #[arg(long, value_name = "SPAN", env = "HEREAFTER_GRACE")]
     pub(crate) grace: Option<Span>,
+    /// Run so many processes, each a worker with all of these options; one that ends is replaced
+    #[arg(long, value_name = "N", env = "HEREAFTER_PROCESSES")]
+    pub(crate) processes: Option<NonZeroU16>,
+    /// Replace a process once it has run so many jobs
+    #[arg(long, value_name = "N", env = "HEREAFTER_MAX_JOBS_PER_PROCESS")]
+    pub(crate) max_jobs_per_process: Option<NonZeroU64>,
+    /// Replace a process that has more memory than this, for example 512MiB; one that has half as much
+    /// again is killed
+    #[arg(long, value_name = "SIZE", env = "HEREAFTER_MAX_MEMORY")]
+    pub(crate) max_memory: Option<ByteSize>,
     /// Serve /live, /ready, /metrics and /status here, for example 127.0.0.1:9090
     #[arg(long, value_name = "ADDR", env = "HEREAFTER_HEALTH")]
     pub(crate) health: Option<SocketAddr>,

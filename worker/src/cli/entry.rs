@@ -58,6 +58,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match beside_any_runtime(|| dispatch(line, &program)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(used_up @ CliError::UsedUp) => used_up.exit_code(),
         // Whoever reads has seen enough, as `head` does.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS

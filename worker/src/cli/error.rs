@@ -10,13 +10,14 @@ use taskcore::broker::{BrokerError, ConnectError};
 use super::settings::ConfigError;
 use crate::error::WorkerError;
 use crate::logging::CannotLog;
+use crate::watchdog::USED_UP;
 
 /// The command failed while it ran.
 const FAILED: u8 = 1;
 /// The command was written wrongly; clap ends with the same.
 const USAGE: u8 = 2;
 /// Nothing was started.
-const REFUSED: u8 = 3;
+pub(super) const REFUSED: u8 = 3;
 
 /// The exit codes, for `--help`.
 pub(crate) const EXIT_CODES: &str = "\
@@ -24,7 +25,8 @@ Exit codes:
   0  done, or stopped cleanly
   1  failed while running
   2  wrong usage
-  3  refused to start: configuration, connection, or the worker's own checks";
+  3  refused to start: configuration, connection, or the worker's own checks
+  4  one of several processes is used up, and another takes its place";
 
 /// What a command can end with.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,13 @@ pub(crate) enum CliError {
     /// The store cannot tell what was asked for.
     #[error("{broker} keeps no {what}: use a store that does, such as `sqlite://tasks.db`")]
     NotKept { broker: &'static str, what: &'static str },
+    #[error("cannot start a process")]
+    Spawn(#[source] io::Error),
+    #[error("a process of the worker refused to start: its reason is above")]
+    Process,
+    /// One of several processes, which is replaced. Nobody is told.
+    #[error("the process is used up")]
+    UsedUp,
     #[error("cannot write the output")]
     Output(#[source] io::Error),
     /// The command worked, and what it found is bad news; already printed in full.
@@ -67,6 +76,7 @@ impl CliError {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => USAGE,
+            Self::UsedUp => return ExitCode::from(USED_UP),
             Self::Worker(WorkerError::AllSlotsStuck { .. })
             | Self::Broker(_)
             | Self::NotKept { .. }
@@ -78,6 +88,8 @@ impl CliError {
             | Self::Switched { .. }
             | Self::Connect(_)
             | Self::Health { .. }
+            | Self::Spawn(_)
+            | Self::Process
             | Self::Runtime(_)
             | Self::Worker(_) => REFUSED,
         })

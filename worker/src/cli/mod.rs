@@ -5,6 +5,7 @@
 //! its outcome into an exit code. Every other module is one noun.
 
 mod args;
+mod child;
 mod doctor;
 mod entry;
 mod error;
@@ -17,6 +18,7 @@ mod jobs;
 mod migrate;
 mod output;
 mod probe;
+mod processes;
 mod progress;
 mod queues;
 mod run;

@@ -9,9 +9,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::args::WorkerArgs;
 use super::error::CliError;
-use super::idle;
 use super::settings::{Settings, WorkerSettings};
 use super::signals::Signals;
+use super::{child, idle, processes};
 use crate::config::WorkerConfig;
 use crate::error::WorkerError;
 use crate::health::Bound;
@@ -28,7 +28,7 @@ const SPARE_THREADS: usize = 64;
 
 /// Works until it is told to stop, or until the exit condition holds.
 pub(crate) fn run(settings: &Settings, args: &WorkerArgs) -> Result<(), CliError> {
-    let worker = settings.worker(args)?;
+    let mut worker = settings.worker(args)?;
     check_mode()?;
     check_tasks()?;
     let url = settings.url()?;
@@ -36,6 +36,19 @@ pub(crate) fn run(settings: &Settings, args: &WorkerArgs) -> Result<(), CliError
     logging::install(&log)?;
     logging::log_panics(&log);
     let shutdown = Shutdown::new();
+    match (worker.processes.count, child::number()) {
+        (_, Some(number)) => {
+            child::adapt(&mut worker, number);
+            child::end_with_parent(shutdown.clone()).map_err(CliError::Runtime)?;
+        }
+        (Some(_), None) if url.starts_with("memory:") => {
+            let text =
+                "`memory://` is the memory of one process: with `--processes` name another broker";
+            return Err(CliError::Usage(text.to_owned()));
+        }
+        (Some(count), None) => return processes::run(&worker, count),
+        (None, None) => {}
+    }
     let _signals = Signals::pass_to(shutdown.clone()).map_err(CliError::Runtime)?;
     let runtime = runtime(&worker.config).map_err(CliError::Runtime)?;
     let ended = runtime.block_on(work(&url, worker, &shutdown));
@@ -69,13 +82,18 @@ async fn work_on(
     };
     let client = Client::new(connection.clone());
     taskcore::set_default(client.clone());
+    let (max_jobs, is_replaced) = (settings.config.max_jobs, settings.config.ends_when_stuck);
     let worker = Worker::builder(client).config(settings.config).build();
+    let status = worker.status();
     let view = Arc::new(View::of(&worker, &connection, shutdown.clone()));
     let _health = bound.map(|bound| bound.serve(view.clone()));
     tokio::select! {
-        ended = worker.run(shutdown) => Ok(ended?),
+        ended = worker.run(shutdown) => ended?,
         never = idle::explain(&view) => match never {},
     }
+    let now = status.snapshot();
+    let is_used_up = now.stuck > 0 || max_jobs.is_some_and(|most| now.taken >= most.get());
+    if is_replaced && is_used_up { Err(CliError::UsedUp) } else { Ok(()) }
 }
 
 async fn close(broker: &Guarded) {

@@ -5,14 +5,16 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use serde::Deserialize;
 use taskcore::broker::ConnectError;
 
 use super::args::{GlobalArgs, WorkerArgs};
+use super::processes::Processes;
 use super::text::{Span, from_text, from_texts};
 use crate::config::{Exit, QueueConfig, WorkerConfig};
 use crate::logging::{Color, LogFilter, LogFormat, LogSettings};
@@ -34,6 +36,7 @@ pub(crate) struct Settings {
 pub(crate) struct WorkerSettings {
     pub(crate) config: WorkerConfig,
     pub(crate) health: Option<SocketAddr>,
+    pub(crate) processes: Processes,
 }
 
 /// The configuration cannot be used; each text says what to change.
@@ -118,10 +121,18 @@ impl Settings {
             Some(Span(span)) => Exit::Idle(span),
             None => Exit::Never,
         };
-        if let Some(name) = args.name.as_ref().or(file.name.as_ref()) {
+        let named = args.name.as_ref().or(file.name.as_ref());
+        if let Some(name) = named {
             config.name = checked_name(name)?;
         }
-        Ok(WorkerSettings { config, health: args.health.or(file.health) })
+        let processes = Processes {
+            count: args.processes.or(file.processes),
+            max_jobs: args.max_jobs_per_process.or(file.max_jobs_per_process),
+            max_memory: args.max_memory.or(file.max_memory).map(|size| size.as_u64()),
+            is_named: named.is_some(),
+        };
+        processes.check()?;
+        Ok(WorkerSettings { config, health: args.health.or(file.health), processes })
     }
 }
 
@@ -151,6 +162,10 @@ struct WorkerSection {
     grace: Option<Span>,
     #[serde(deserialize_with = "from_text")]
     idle_exit: Option<Span>,
+    processes: Option<NonZeroU16>,
+    max_jobs_per_process: Option<NonZeroU64>,
+    #[serde(deserialize_with = "from_text")]
+    max_memory: Option<ByteSize>,
     health: Option<SocketAddr>,
     name: Option<String>,
 }
@@ -220,6 +235,9 @@ mod tests {
             lease = '10s'
             grace = '1m'
             idle-exit = '10m'
+            processes = 2
+            max-jobs-per-process = 1000
+            max-memory = '512MiB'
             health = '127.0.0.1:9000'
             name = 'one'
         ";
@@ -232,6 +250,9 @@ mod tests {
         assert_eq!(worker.config.queues.len(), 2);
         assert_eq!(worker.config.exit, Exit::Idle(Duration::from_mins(10)));
         assert_eq!(worker.health, Some("127.0.0.1:9000".parse().unwrap()));
+        let Processes { count, max_jobs, max_memory, is_named } = worker.processes;
+        assert_eq!((count.unwrap().get(), max_jobs.unwrap().get()), (2, 1000));
+        assert_eq!((max_memory, is_named), (Some(512 << 20), true));
     }
 
     #[test]
@@ -249,11 +270,22 @@ mod tests {
             "[worker]\nqueues = ['a b']",
             "[worker]\nconcurrency = 0",
             "[worker]\nhealth = 'here'",
+            "[worker]\nprocesses = 0",
+            "[worker]\nmax-memory = 'much'",
             "\nlog-level = 'loud'",
             "\nurl = ",
         ] {
             assert!(refused(text).contains("line 2"), "{}", refused(text));
         }
+    }
+
+    #[test]
+    fn what_replaces_processes_needs_processes() {
+        let max_jobs_per_process = NonZeroU64::new(3);
+        let args = WorkerArgs { max_jobs_per_process, ..WorkerArgs::default() };
+        let settings = Settings::lay(&GlobalArgs::default(), File::default());
+        let error = settings.worker(&args).unwrap_err().to_string();
+        assert!(error.contains("`--processes"), "{error}");
     }
 
     #[test]

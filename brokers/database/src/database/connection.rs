@@ -176,6 +176,16 @@ impl<'c> Connection<'c> {
         }
     }
 
+    /// The connection of the client library, if this is one to PostgreSQL.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn as_postgres(&mut self) -> Option<&mut sqlx::PgConnection> {
+        match &mut self.driver {
+            Driver::Postgres(held) => Some(held),
+            #[cfg(any(feature = "sqlite", feature = "mysql"))]
+            _ => None,
+        }
+    }
+
     /// Runs a statement that inserts a row, or finds it; answers the number that the row has, which
     /// the statement [returns](https://www.postgresql.org/docs/current/dml-returning.html) where it
     /// can.

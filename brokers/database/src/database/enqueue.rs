@@ -11,6 +11,8 @@ use super::at_once;
 use super::dialect::Kind;
 use super::dialect::Statement;
 use super::inputs::Links;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::many;
 use super::row;
 #[cfg(feature = "mysql")]
 use super::script;
@@ -144,13 +146,18 @@ async fn insert(session: &mut Session<'_>, jobs: &[NewJob]) -> Result<Option<Seq
     let rest = |args: Args| args.with(now_ms).with(now_ms);
     let before = session.last_seq().await?;
     let dialect = session.sql.dialect.clone();
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    let by_rows = if session.takes_for_new { many::store(session, jobs, before).await? } else { 0 };
+    #[cfg(not(any(feature = "postgres", feature = "mysql")))]
+    let by_rows = 0;
+    let numbers = before + 1 + by_rows as i64;
     // A database that gives numbers itself says what the last one was.
     let numbered: Vec<_> = if dialect.is_serial() {
         jobs.iter().map(|job| (None, job)).collect()
     } else {
-        (before + 1..).map(Some).zip(jobs).collect()
+        (numbers..).map(Some).zip(&jobs[by_rows..]).collect()
     };
-    let mut seqs = Seqs { first: before + 1, last: before, count: 0 };
+    let mut seqs = Seqs { first: before + 1, last: numbers - 1, count: by_rows };
     let takes_for_new = session.takes_for_new && statements::ENQUEUE_NEW.is_said_in(&dialect);
     let statement = if takes_for_new { &statements::ENQUEUE_NEW } else { &statements::ENQUEUE };
     for chunk in statement.chunks(&dialect, &numbered, &row, &rest) {

@@ -14,6 +14,8 @@ mod claim;
 mod claim_these;
 mod connection;
 mod continued;
+#[cfg(feature = "postgres")]
+mod copy;
 mod dependants;
 mod depth;
 mod dialect;
@@ -32,6 +34,8 @@ mod json_rows;
 mod lease;
 mod link;
 mod look;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod many;
 mod numbering;
 mod operate;
 mod outbox;

@@ -54,6 +54,32 @@ pub(super) static ENQUEUE_NEW: Bulk = Bulk::nowhere(
            <= ?",
 );
 
+/// The same for many rows, whose tombstones are looked for [behind it](ENQUEUED_BEFORE): without bound
+/// values on PostgreSQL, and with as many rows of bound values behind it on MySQL, which would take
+/// longer to read them from a JSON text than to store them.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) const ENQUEUE_MANY: Statement = Statement::nowhere()
+    .on_postgres(
+        "COPY hereafter_job
+             (seq, id, queue, task, priority, created_at, due_at, expires_at, envelope)
+         FROM STDIN (FORMAT binary)",
+    )
+    .on_mysql(
+        "INSERT INTO hereafter_job
+             (seq, id, queue, task, priority, created_at, due_at, expires_at, envelope)
+         VALUES ",
+    );
+
+/// Whether a job of these was stored and deleted before. Asked after they are stored: whoever deleted
+/// one that was there had committed its tombstone by then.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) const ENQUEUED_BEFORE: Statement = Statement::nowhere().on_servers(
+    "SELECT 1 FROM hereafter_job AS j
+     WHERE j.seq BETWEEN ? AND ?
+       AND coalesce((SELECT t.keep_until FROM hereafter_tombstone AS t WHERE t.id = j.id), 0) > ?
+     LIMIT 1",
+);
+
 pub(super) const ENQUEUE_READY: Statement = Statement::new(
     "INSERT INTO hereafter_ready (queue, rank, due_at, seq)
      SELECT queue, -priority, due_at, seq FROM hereafter_job

@@ -6,6 +6,8 @@ mod at_once;
 mod contention;
 #[path = "../on_servers/lost.rs"]
 mod lost;
+#[path = "../on_servers/many.rs"]
+mod many;
 mod open;
 mod outbox;
 #[path = "../on_servers/outboxes.rs"]

@@ -6,6 +6,8 @@ mod contention;
 mod doctor;
 #[path = "../on_servers/lost.rs"]
 mod lost;
+#[path = "../on_servers/many.rs"]
+mod many;
 mod open;
 #[path = "../on_servers/outboxes.rs"]
 mod outboxes;

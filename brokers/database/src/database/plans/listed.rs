@@ -94,6 +94,10 @@ fn of_jobs() -> Vec<Named> {
     let steps = named! { "": DUE PROMOTE_THESE UNSCHEDULE_THESE TAKE_THESE };
     #[cfg(not(feature = "mysql"))]
     let steps = Vec::new();
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    let many = named! { "": ENQUEUED_BEFORE };
+    #[cfg(not(any(feature = "postgres", feature = "mysql")))]
+    let many = Vec::new();
     let others = named! { "":
         ENQUEUE ENQUEUE_NEW ENQUEUE_READY ENQUEUE_READY_SORTED ENQUEUE_READY_UNBLOCKED
         ENQUEUE_SCHEDULED ENQUEUE_SCHEDULED_UNBLOCKED ENQUEUE_EXPIRY ENQUEUED NEXT_BATCH
@@ -108,7 +112,7 @@ fn of_jobs() -> Vec<Named> {
         COUNT_READY COUNT_READY_OF COUNT_SCHEDULED COUNT_BLOCKED COUNT_RUNNING COUNT_FAILED
         OUTCOMES FINISHED_AFTER FINISHED_LAST CANCELLED_AFTER CANCELLED_LAST
     };
-    claim.into_iter().chain(steps).chain(others).collect()
+    claim.into_iter().chain(steps).chain(many).chain(others).collect()
 }
 
 fn of_at_once() -> Vec<Named> {
@@ -215,7 +219,8 @@ fn of_outbox() -> Vec<Named> {
 }
 
 /// What is run once in the life of a store, and what has no plan.
-const WITHOUT_PLAN: [&str; 11] = [
+const WITHOUT_PLAN: [&str; 12] = [
+    "ENQUEUE_MANY",
     "outbox::IS_OPEN",
     "outbox::OPEN_ALONE",
     "outbox::HOLD_READY",
