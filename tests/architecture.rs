@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("taskworker", &["taskcore", "taskbroker-connect", "taskbroker-memory"]),
     ("taskconformance", &["taskcore", "taskbroker-memory"]),
     ("taskservers", &[]),
+    ("taskmodel", &[]),
 ];
 
 /// Crates that would bring I/O into the core.

@@ -144,6 +144,8 @@ impl<'a> Envelope<'a> {
         if json.pop() != Some(b'}') {
             return Ok(self.args.get().as_bytes().to_vec().into());
         }
+        // Other programs may write spaces.
+        json.truncate(json.trim_ascii_end().len());
         for (name, source) in &self.inputs {
             if json.last() != Some(&b'{') {
                 json.push(b',');

@@ -168,6 +168,28 @@ impl Failure {
         }
     }
 
+    /// The longest text that is kept, in bytes; of the causes, of all together.
+    pub const MAX_TEXT: usize = 16 * 1024;
+
+    /// The same with texts of at most so many bytes: the message, the causes together, and the type. What
+    /// is cut ends in `…`. An error may quote a whole argument.
+    #[must_use]
+    pub fn shortened(mut self, max: usize) -> Self {
+        cut(&mut self.message, max);
+        if let Some(error_type) = &mut self.error_type {
+            cut(error_type, max);
+        }
+        let mut left = max;
+        self.causes.retain_mut(|cause| {
+            let is_shown = left > 0;
+            cut(cause, left);
+            // One without a text counts as well.
+            left = left.saturating_sub(cause.len().max(8));
+            is_shown
+        });
+        self
+    }
+
     /// A failure of the running task.
     #[must_use]
     pub fn new(context: &Context, kind: FailureKind, message: String) -> Self {
@@ -181,6 +203,13 @@ impl Failure {
             causes: Vec::new(),
             permanent: false,
         }
+    }
+}
+
+fn cut(text: &mut String, max: usize) {
+    if text.len() > max {
+        text.truncate(text.floor_char_boundary(max));
+        text.push('…');
     }
 }
 

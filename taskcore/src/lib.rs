@@ -24,6 +24,8 @@ mod envelope;
 mod error;
 mod fetch;
 mod follow;
+#[cfg(test)]
+mod fuzz;
 mod gather;
 mod handle;
 mod hook;

@@ -8,6 +8,8 @@ use proc_macro::TokenStream;
 mod attributes;
 mod demand;
 mod expand;
+#[cfg(test)]
+mod fuzz;
 mod item;
 mod machinery;
 mod marker;

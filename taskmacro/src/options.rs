@@ -248,8 +248,8 @@ impl ToTokens for Given {
 }
 
 /// An option, and how it is written.
-struct Known {
-    key: &'static str,
+pub(crate) struct Known {
+    pub(crate) key: &'static str,
     example: &'static str,
 }
 
@@ -301,7 +301,7 @@ fn some(value: impl ToTokens) -> TokenStream {
     quote!(::core::option::Option::Some(#value))
 }
 
-const KNOWN: [Known; 24] = [
+pub(crate) const KNOWN: [Known; 24] = [
     Known { key: "alias", example: "alias = \"email.old_name\"" },
     Known { key: "backoff", example: "backoff = \"exponential(2s, max = 10m)\"" },
     Known { key: "crate", example: "crate = my::hereafter" },

@@ -76,6 +76,7 @@ impl Executor {
             let failure = failure_of(delivery, FailureKind::Panic, panic_message(&*panic));
             Some(by_policy(RetryPolicy::default(), failure, None))
         });
+        let verdict = verdict.map(Verdict::shortened);
         self.status.ended(verdict.as_ref());
         let label = self.registry.find(&delivery.task).map(|task| task.name);
         report::ended(delivery, label, verdict.as_ref(), started.elapsed());

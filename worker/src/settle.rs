@@ -1,5 +1,6 @@
 //! The settler: verdicts that come while one batch is under way make the next.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,18 +40,31 @@ impl Settler {
     }
 
     /// Repeats a batch until the broker has it: verdicts are fenced, so a repetition after a
-    /// lost answer changes nothing. Its leases are renewed meanwhile.
+    /// lost answer changes nothing. Its leases are renewed meanwhile. What is refused is halved, and
+    /// tried again after the rest, so that a verdict that cannot be stored is in no other's way.
     async fn settle(&self, batch: &[Settlement]) {
         let mut tries = 0;
-        loop {
-            match self.broker.settle(batch).await {
-                Ok(settled) => return self.count(batch, &settled),
+        let mut parts = VecDeque::from([batch]);
+        while let Some(part) = parts.pop_front() {
+            match self.broker.settle(part).await {
+                Ok(settled) => {
+                    self.count(part, &settled);
+                    tries = 0;
+                    continue;
+                }
                 Err(error @ BrokerError::Closed { .. }) => {
-                    return report::verdicts_dropped(batch.len(), &error);
+                    let left: usize = parts.iter().map(|part| part.len()).sum();
+                    return report::verdicts_dropped(part.len() + left, &error);
+                }
+                Err(BrokerError::Refused { .. }) if part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([first, second]);
+                    continue;
                 }
                 Err(error) => {
                     let error = error_chain(&error);
-                    tracing::error!(target: "hereafter::worker", error, jobs = batch.len(), "cannot write verdicts; trying again");
+                    tracing::error!(target: "hereafter::worker", error, jobs = part.len(), first = %part[0].job, "cannot write verdicts; trying again");
+                    parts.push_back(part);
                 }
             }
             let pause = Duration::from_millis(50).saturating_mul(1 << tries.min(10));

@@ -93,11 +93,6 @@ impl AmqpBroker {
     /// Refuses what needs a store.
     fn check_batch(&self, batch: &[NewJob]) -> Result<(), BrokerError> {
         let unsupported = |operation| BrokerError::Unsupported { broker: NAME, operation };
-        let refused = |source: String, reason: String| BrokerError::Refused {
-            broker: NAME,
-            reason,
-            source: source.into(),
-        };
         if batch.iter().any(|job| !job.inputs.is_empty()) {
             return Err(unsupported(
                 "jobs that wait for others: add a result store, `results=URL`",
@@ -106,18 +101,7 @@ impl AmqpBroker {
         if batch.iter().any(|job| job.unique.is_some()) {
             return Err(unsupported("unique keys: add a result store, `results=URL`"));
         }
-        let Capabilities { max_batch, max_envelope, .. } = self.capabilities();
-        if batch.len() > max_batch {
-            let reason = format!("store at most {max_batch} jobs in one call");
-            return Err(refused(format!("the batch has {} jobs", batch.len()), reason));
-        }
-        if let Some(job) = batch.iter().find(|job| job.envelope.len() > max_envelope) {
-            let reason = "store large data elsewhere and pass a reference to it".to_owned();
-            let size = job.envelope.len();
-            let source = format!("job {} has {size} bytes, above {max_envelope}", job.id);
-            return Err(refused(source, reason));
-        }
-        Ok(())
+        self.capabilities().check(batch).map_err(|limit| limit.of_broker(NAME))
     }
 }
 

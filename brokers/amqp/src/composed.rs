@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::NAME;
 use crate::broker::AmqpBroker;
+use crate::message::Received;
 use crate::options::{AmqpOptions, IfMissing};
 use crate::receive::Batch;
 use crate::relay;
@@ -130,18 +131,35 @@ impl Composed {
         Ok(found)
     }
 
-    /// Stores jobs that came as messages from programs that know no store.
+    /// Stores jobs that came as messages from programs that know no store. What the store can never take
+    /// is set aside, so that nothing waits behind it.
     async fn adopt(&self, batch: &Batch) -> Result<(), BrokerError> {
-        let strangers: Vec<NewJob> = batch
-            .received
-            .iter()
-            .filter(|received| !received.message.is_stored)
-            .map(|received| received.message.to_new())
-            .collect();
-        if strangers.is_empty() {
-            return Ok(());
+        let capabilities = self.store.capabilities();
+        let (mut strangers, mut refused) = (Vec::new(), Vec::new());
+        for Received { message, .. } in batch.received.iter().filter(|it| !it.message.is_stored) {
+            match capabilities.check_job(&message.task, &message.envelope) {
+                Ok(()) => strangers.push(message.to_new()),
+                Err(limit) => refused.push((message.clone(), limit)),
+            }
         }
-        self.store.enqueue(&strangers).await.map(|_| ())
+        if !refused.is_empty() {
+            let shared = self.shared();
+            let setting_aside = async move || shared.set_aside(&refused).await;
+            self.carrier.shared.driver.run(setting_aside).await?;
+        }
+        let mut parts: Vec<&[NewJob]> = strangers.chunks(capabilities.max_batch).collect();
+        while let Some(part) = parts.pop() {
+            match self.store.enqueue(part).await {
+                Ok(_) => {}
+                // They may be too much together, and each is small enough.
+                Err(BrokerError::Refused { .. }) if part.len() > 1 => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([first, second]);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -42,6 +42,8 @@ mod composed;
 mod driver;
 mod erase;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod hosts;
 mod keeper;
 mod ladder;

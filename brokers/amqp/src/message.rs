@@ -145,12 +145,14 @@ impl Message {
         let headers = Headers(properties.headers().as_ref());
         let envelope = Payload::from(body);
         let id = properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok());
-        let task = match properties.kind() {
+        let mut task = match properties.kind() {
             Some(task) => task.to_string(),
             None => Envelope::decode(envelope.as_slice())
                 .map(|envelope| envelope.task.into_owned())
                 .unwrap_or_default(),
         };
+        // No task has such a name; the worker says so of the one in the envelope.
+        task.truncate(task.floor_char_boundary(NewJob::MAX_TASK));
         let enqueued_ms = headers.integer(ENQUEUED_AT).unwrap_or_else(|| {
             let seconds = properties.timestamp().map(u64::cast_signed);
             seconds.map_or(now.as_millisecond(), |seconds| seconds.saturating_mul(1_000))
@@ -216,8 +218,7 @@ impl Message {
         now: Timestamp,
     ) -> Outbound {
         let mut headers = self.headers();
-        let failure = serde_json::to_string(failure).unwrap_or_default();
-        text(&mut headers, FAILURE, failure);
+        text(&mut headers, FAILURE, failure_text(failure));
         text(&mut headers, WORKER, worker.to_owned());
         integer(&mut headers, FAILED_AT, now.as_millisecond());
         integer(&mut headers, PRIORITY, self.priority.value().into());
@@ -233,7 +234,7 @@ impl Message {
             .with_message_id(self.job.to_string().into())
             .with_timestamp(seconds)
             .with_headers(headers);
-        // At most 255 bytes, as AMQP wants it: the contract's limit for tasks.
+        // At most 255 bytes, as AMQP wants it, too.
         if let Ok(task) = ShortString::try_new(self.task.as_str()) {
             properties = properties.with_type(task);
         }
@@ -358,6 +359,21 @@ impl Headers<'_> {
         self.count("x-delivery-count").max(self.count("x-acquired-count"))
     }
 }
+
+/// A failure as it fits into a header: all headers of a message are sent in one frame, of 128 KiB
+/// unless a server says otherwise.
+pub(crate) fn failure_text(failure: &Failure) -> String {
+    let text = serde_json::to_string(failure).unwrap_or_default();
+    if text.len() <= MAX_FAILURE {
+        return text;
+    }
+    // A byte takes up to six in JSON.
+    let short = failure.clone().shortened(MAX_FAILURE / 24);
+    serde_json::to_string(&short).unwrap_or_default()
+}
+
+/// Bytes; what is left of a frame is for the other headers and properties.
+const MAX_FAILURE: usize = 96 * 1024;
 
 pub(crate) fn integer(headers: &mut FieldTable, name: &str, value: i64) {
     headers.insert(name.into(), AMQPValue::LongLongInt(value));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lapin::uri::AMQPUri;
 use taskcore::Clock;
-use taskcore::broker::ConnectError;
+use taskcore::broker::{ConnectError, check_password};
 use url::Url;
 
 use crate::hosts::{self, Host};
@@ -98,6 +98,7 @@ impl AmqpOptions {
     }
 
     fn try_parse(url: &str) -> Result<Self, String> {
+        check_password(url)?;
         let mut parsed = Url::parse(url).map_err(|error| format!("{error}: {WRONG}"))?;
         if !["amqp", "amqps"].contains(&parsed.scheme()) || parsed.cannot_be_a_base() {
             return Err(WRONG.to_owned());
@@ -185,6 +186,7 @@ impl std::fmt::Debug for AmqpOptions {
 }
 
 fn try_with_results(url: &str, results: &str) -> Result<String, String> {
+    check_password(url)?;
     let mut parsed = Url::parse(url).map_err(|error| format!("{error}: {WRONG}"))?;
     if parsed.query_pairs().any(|(name, _)| name == "results") {
         return Err("it has an option `results`, and a store is named beside it, too \
@@ -222,15 +224,16 @@ fn is_prefix(text: &str) -> bool {
 
 /// A URL as it may be shown, whether or not it is one.
 fn shown(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(mut url) => {
+    match check_password(url).map(|()| Url::parse(url)) {
+        Ok(Ok(mut url)) => {
             // It fails for a URL that cannot have a password, and then has none.
             let _ = url.set_password(None);
             // `results` may have one, too.
             url.set_query(None);
+            url.set_fragment(None);
             url.to_string()
         }
-        Err(_) => "amqp://…".to_owned(),
+        _ => "amqp://…".to_owned(),
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use taskcore::broker::{BrokerError, Reserve};
+use jiff::Timestamp;
+use taskcore::broker::{BrokerError, OverLimit, Reserve};
+use taskcore::{Failure, FailureKind};
 
-use crate::message::Received;
+use crate::NAME;
+use crate::message::{Message, Received};
 use crate::store::Shared;
 
 /// Messages of one session.
@@ -39,6 +42,33 @@ impl Shared {
             Some(session) if session.epoch == epoch => Ok(session.acknowledge(tags).await?),
             _ => Ok(()),
         }
+    }
+
+    /// Keeps messages that are above a limit of the store among the failed jobs of their queues, with the
+    /// reason.
+    pub(crate) async fn set_aside(
+        &self,
+        refused: &[(Message, OverLimit)],
+    ) -> Result<(), BrokerError> {
+        let session = self.link.session().await?;
+        let now = Timestamp::now();
+        let mut kept = Vec::with_capacity(refused.len());
+        for (message, limit) in refused {
+            let (job, queue) = (message.job, self.names.failed(&message.queue));
+            tracing::error!(target: "hereafter", %job, reason = %limit, kept_in = queue, "the store cannot take a message of another program");
+            let failure = Failure {
+                kind: FailureKind::Envelope,
+                task: message.task.clone(),
+                job,
+                attempt: 0,
+                error_type: None,
+                message: format!("{limit}: {}", limit.remedy()),
+                causes: Vec::new(),
+                permanent: true,
+            };
+            kept.push(message.failed(queue, &failure, NAME, now));
+        }
+        Ok(session.publish(&kept).await?)
     }
 
     /// Puts messages back, because they could not be dealt with now.

@@ -15,7 +15,7 @@ use taskcore::{Failure, JobId, Payload};
 use tokio::sync::Notify;
 
 use crate::error::AmqpError;
-use crate::message::{FAILURE, Headers, Message, Outbound, PERSISTENT, text};
+use crate::message::{FAILURE, Headers, Message, Outbound, PERSISTENT, failure_text, text};
 use crate::names::Names;
 use crate::session::{Session, within};
 
@@ -262,7 +262,7 @@ pub(crate) fn reply(
     let mut headers = FieldTable::default();
     text(&mut headers, TASK, message.task.clone());
     if let Some(failure) = failure {
-        text(&mut headers, FAILURE, serde_json::to_string(failure).unwrap_or_default());
+        text(&mut headers, FAILURE, failure_text(failure));
     }
     let body = result.map_or_else(|| Bytes::from_static(b"null"), Payload::into_bytes);
     let properties = BasicProperties::default()
@@ -275,7 +275,7 @@ pub(crate) fn reply(
     Some(Outbound { exchange: String::new(), routing_key: to, properties, body, mandatory: false })
 }
 
-fn read(properties: &BasicProperties, body: &[u8]) -> Option<Outcome> {
+pub(crate) fn read(properties: &BasicProperties, body: &[u8]) -> Option<Outcome> {
     let headers = Headers(properties.headers().as_ref());
     let state: JobState = properties.kind().as_ref()?.as_str().parse().ok()?;
     if !state.is_final() {
@@ -293,7 +293,10 @@ fn read(properties: &BasicProperties, body: &[u8]) -> Option<Outcome> {
 }
 
 fn size(outcome: &Outcome) -> usize {
-    outcome.result.as_ref().map_or(0, Payload::len)
+    let failure = outcome.failure.as_ref().map_or(0, |failure| {
+        failure.message.len() + failure.causes.iter().map(String::len).sum::<usize>()
+    });
+    outcome.result.as_ref().map_or(0, Payload::len) + outcome.task.len() + failure
 }
 
 const TASK: &str = "task";

@@ -2,6 +2,9 @@
 //!
 //! Each broker is a feature, which adds a scheme to [`connect`] and changes nothing else.
 
+#[cfg(all(test, feature = "sqlite", feature = "postgres", feature = "mysql", feature = "amqp"))]
+mod fuzz;
+
 use taskcore::broker::{ConnectError, Connection, Migration, Opener};
 
 /// Opens the broker that a URL names.

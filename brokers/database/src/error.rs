@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use taskcore::broker::{BoxError, BrokerError, ConnectError};
+use taskcore::broker::{BoxError, BrokerError, ConnectError, OverLimit};
 
 use crate::database::{Kind, Link};
 
@@ -58,10 +58,8 @@ enum Problem {
     OtherDatabase { found: &'static str, store: Arc<str> },
     #[error("the transaction on `{store}` reads what was there when it began")]
     Outdated { store: Arc<str> },
-    #[error("the batch has {jobs} jobs and the limit is {limit}")]
-    Batch { jobs: usize, limit: usize },
-    #[error("a job of task `{task}` has {bytes} bytes and the limit is {limit}")]
-    Envelope { task: String, bytes: usize, limit: usize },
+    #[error(transparent)]
+    Limit(OverLimit),
 }
 
 impl Error {
@@ -102,12 +100,8 @@ impl Error {
         Self { kind, problem: Problem::Closed }
     }
 
-    pub(crate) fn batch(kind: Kind, jobs: usize, limit: usize) -> Self {
-        Self { kind, problem: Problem::Batch { jobs, limit } }
-    }
-
-    pub(crate) fn envelope(kind: Kind, task: &str, bytes: usize, limit: usize) -> Self {
-        Self { kind, problem: Problem::Envelope { task: task.to_owned(), bytes, limit } }
+    pub(crate) fn limit(kind: Kind, limit: OverLimit) -> Self {
+        Self { kind, problem: Problem::Limit(limit) }
     }
 
     /// What to do, if only people can do it.
@@ -122,10 +116,7 @@ impl Error {
                  and who waits for it"
                     .to_owned(),
             ),
-            Problem::Batch { .. } => Some("split the batch".to_owned()),
-            Problem::Envelope { .. } => {
-                Some("store the data elsewhere and pass a reference".to_owned())
-            }
+            Problem::Limit(limit) => Some(limit.remedy().to_owned()),
             Problem::Unanswered { .. }
             | Problem::Busy { .. }
             | Problem::Hung { .. }
@@ -287,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_only_people_can_mend_is_refused_with_what_to_do() {
-        let error = of(Problem::Batch { jobs: 20_000, limit: 10_000 });
+        let error = of(Problem::Limit(OverLimit::Batch { jobs: 20_000, limit: 10_000 }));
         let text = taskcore::error_chain(&error);
         assert_eq!(
             text,

@@ -6,13 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use taskcore::broker::{
     Broker, BrokerError, Cancelled, Capabilities, Connection, Cursor, Delivery, Depth, Enqueued,
-    Extended, Maintain, NewJob, NewSchedule, Receipt, Reserve, Settled, Settlement, Upkeep,
+    Extended, Maintain, NewJob, NewSchedule, OverLimit, Receipt, Reserve, Settled, Settlement,
+    Upkeep,
 };
 use taskcore::{Clock, JobId, QueueName};
 use tokio_util::sync::CancellationToken;
 
 use crate::ended::IdLog;
-use crate::error::Refusal;
 use crate::signal::Signal;
 use crate::state::State;
 use crate::store::Store;
@@ -135,32 +135,21 @@ impl MemoryBroker {
     }
 
     /// What no job could be made of is refused before it is due.
-    pub(crate) fn check_templates(batch: &[NewSchedule]) -> Result<(), Refusal> {
-        let limit = Self::CAPABILITIES.max_envelope;
-        match batch.iter().find(|new| new.template.envelope.len() > limit) {
-            Some(NewSchedule { template, .. }) => Err(Refusal::Envelope {
-                task: template.task.to_string(),
-                bytes: template.envelope.len(),
-                limit,
-            }),
-            None => Ok(()),
-        }
+    pub(crate) fn check_templates(batch: &[NewSchedule]) -> Result<(), BrokerError> {
+        let check = |NewSchedule { template, .. }: &NewSchedule| {
+            Self::CAPABILITIES.check_job(&template.task, &template.envelope)
+        };
+        batch.iter().try_for_each(check).map_err(refused)
     }
 
-    pub(crate) fn check_limits(batch: &[NewJob]) -> Result<(), Refusal> {
-        let Capabilities { max_batch, max_envelope, .. } = Self::CAPABILITIES;
-        if batch.len() > max_batch {
-            return Err(Refusal::Batch { jobs: batch.len(), limit: max_batch });
-        }
-        match batch.iter().find(|job| job.envelope.len() > max_envelope) {
-            Some(job) => Err(Refusal::Envelope {
-                task: job.task.to_string(),
-                bytes: job.envelope.len(),
-                limit: max_envelope,
-            }),
-            None => Ok(()),
-        }
+    pub(crate) fn check_limits(batch: &[NewJob]) -> Result<(), BrokerError> {
+        Self::CAPABILITIES.check(batch).map_err(refused)
     }
+}
+
+/// As the answer of this broker.
+pub(crate) fn refused(limit: OverLimit) -> BrokerError {
+    limit.of_broker(MemoryBroker::NAME)
 }
 
 #[async_trait]

@@ -27,7 +27,6 @@ mod cancel;
 mod connect;
 mod continued;
 mod ended;
-mod error;
 mod history;
 mod index;
 mod inputs;

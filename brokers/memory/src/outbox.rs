@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use taskcore::broker::millis::later;
-use taskcore::broker::{BrokerError, Claim, Claimed, Outbox, Outgoing};
+use taskcore::broker::{BrokerError, Claim, Claimed, Outbox, Outgoing, OverLimit};
 
-use crate::broker::MemoryBroker;
-use crate::error::Refusal;
+use crate::broker::{MemoryBroker, refused};
 
 #[async_trait]
 impl Outbox for MemoryBroker {
@@ -44,9 +43,7 @@ impl Outbox for MemoryBroker {
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Vec<Claimed>, BrokerError> {
-        if claim.jobs.len() > MAX_CLAIM {
-            return Err(Refusal::Batch { jobs: claim.jobs.len(), limit: MAX_CLAIM }.into());
-        }
+        OverLimit::check_count(claim.jobs.len(), MAX_CLAIM).map_err(refused)?;
         self.step(|state, now_ms| state.claim_these(claim, now_ms))
     }
 }

@@ -20,7 +20,7 @@ pub struct NewJob {
     pub id: JobId,
     /// Where it waits.
     pub queue: QueueName,
-    /// The task's name, for lists and filters; at most 255 bytes.
+    /// The task's name, for lists and filters; at most [`MAX_TASK`](Self::MAX_TASK) bytes.
     pub task: Cow<'static, str>,
     /// How urgent it is within its queue.
     pub priority: Priority,
@@ -40,6 +40,12 @@ pub struct NewJob {
     pub with_next: bool,
     /// Everything else, for the worker; the broker does not read it.
     pub envelope: Payload,
+}
+
+impl NewJob {
+    /// The longest name of a task, in bytes: what fits an indexed column of every database, and a
+    /// property of AMQP.
+    pub const MAX_TASK: usize = 255;
 }
 
 /// A job that another one waits for.

@@ -20,13 +20,14 @@ mod outbox;
 mod reports;
 mod results;
 mod schedules;
+mod secret;
 mod unique;
 mod verdict;
 
 pub mod millis;
 
 pub use api::Broker;
-pub use capabilities::Capabilities;
+pub use capabilities::{Capabilities, OverLimit};
 pub use connection::{ConnectError, Connection, Migration, Opener};
 pub use delivery::{Delivery, QueueShare, Receipt, Reserve};
 pub use depth::{Depth, Maintain, Upkeep};
@@ -48,5 +49,6 @@ pub use schedules::{
     DueSchedules, Fired, Firing, Found, Hold, NewSchedule, Origin, Put, ScheduleFilter,
     ScheduleRecord, Schedules, Seen, Template,
 };
+pub use secret::check_password;
 pub use unique::{OnConflict, Unique, UniqueScope};
 pub use verdict::{Extended, Keep, Settled, Settlement, Verdict};

@@ -61,6 +61,19 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// The same with a failure of which no text is longer than [`Failure::MAX_TEXT`].
+    #[must_use]
+    pub fn shortened(self) -> Self {
+        let short = |failure: Failure| failure.shortened(Failure::MAX_TEXT);
+        match self {
+            Self::Retry { after, failure } => Self::Retry { after, failure: short(failure) },
+            Self::Failed { failure } => Self::Failed { failure: short(failure) },
+            other => other,
+        }
+    }
+}
+
 /// What is kept of a job that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {

@@ -79,6 +79,16 @@ impl Store {
         Self::postgres().carried()
     }
 
+    /// RabbitMQ, with the jobs in MariaDB.
+    ///
+    /// # Panics
+    ///
+    /// Without a temporary folder, or a server.
+    #[must_use]
+    pub fn rabbitmq_with_mysql() -> Self {
+        Self::mysql().carried()
+    }
+
     /// RabbitMQ alone.
     ///
     /// # Panics

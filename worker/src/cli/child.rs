@@ -1,5 +1,6 @@
 //! The process of a worker that another one of `run --processes` started: its side.
 
+use std::ffi::OsString;
 use std::io::{Read, stdin};
 use std::thread;
 
@@ -38,4 +39,55 @@ pub(super) fn end_with_parent(shutdown: Shutdown) -> std::io::Result<()> {
         shutdown.request();
     };
     thread::Builder::new().name("hereafter-parent".to_owned()).spawn(wait).map(drop)
+}
+
+/// The arguments of this program for another one like it, and as variables those that have passwords:
+/// arguments are shown to all users of the machine.
+pub(super) fn arguments(
+    given: impl IntoIterator<Item = OsString>,
+) -> (Vec<OsString>, Vec<(&'static str, OsString)>) {
+    let (mut args, mut variables) = (Vec::new(), Vec::new());
+    let mut given = given.into_iter();
+    while let Some(arg) = given.next() {
+        match arg.to_str().and_then(secret) {
+            Some((variable, "")) => variables.extend(given.next().map(|url| (variable, url))),
+            Some((variable, url)) => variables.push((variable, url.into())),
+            None => args.push(arg),
+        }
+    }
+    (args, variables)
+}
+
+/// The variable that says the same as this argument, and the value if it is a part of it.
+fn secret(arg: &str) -> Option<(&'static str, &str)> {
+    let flags =
+        [("--url", "HEREAFTER_URL"), ("-u", "HEREAFTER_URL"), ("--results", "HEREAFTER_RESULTS")];
+    flags.into_iter().find_map(|(flag, variable)| {
+        let rest = arg.strip_prefix(flag)?;
+        // A short flag needs no sign before its value.
+        let is_flag = rest.is_empty() || rest.starts_with('=') || !flag.starts_with("--");
+        is_flag.then(|| (variable, rest.strip_prefix('=').unwrap_or(rest)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_handed_over_as_variables_however_they_were_given() {
+        let ways: [&[&str]; 4] = [
+            &["run", "--url", "x://y", "--burst"],
+            &["run", "--url=x://y", "--burst"],
+            &["run", "-u", "x://y", "--burst"],
+            &["run", "-ux://y", "--burst"],
+        ];
+        for way in ways {
+            let (args, variables) = arguments(way.iter().map(OsString::from));
+            assert_eq!(args, ["run", "--burst"]);
+            assert_eq!(variables, [("HEREAFTER_URL", OsString::from("x://y"))]);
+        }
+        let (args, variables) = arguments(["--results=x://y", "--unrelated"].map(OsString::from));
+        assert_eq!((args.len(), variables[0].0), (1, "HEREAFTER_RESULTS"));
+    }
 }

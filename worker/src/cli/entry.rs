@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::args::{Command, CommandLine, CompletionsArgs};
 use super::error::CliError;
-use super::output::{Format, Output};
+use super::output::{Format, Output, shown};
 use super::settings::Settings;
 use super::{doctor, events, jobs, migrate, queues, run, schedules, stats, tasks};
 use crate::logging::{self, LogFilter};
@@ -64,7 +64,7 @@ pub fn main_from(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {}", error_chain(&error));
+            eprintln!("error: {}", shown(&error_chain(&error)));
             error.exit_code()
         }
     }

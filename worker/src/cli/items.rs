@@ -7,7 +7,7 @@ use taskcore::broker::{Items, ReadItems};
 use taskcore::{JobId, Payload};
 
 use super::error::CliError;
-use super::output::print;
+use super::output::{print, shown_json};
 use super::settings::Settings;
 use super::show;
 use super::store::Store;
@@ -50,8 +50,11 @@ async fn print_all(store: &Store, job: JobId) -> Result<(), CliError> {
 fn line(item: &Payload) -> String {
     let bytes = item.as_slice();
     match serde_json::from_slice::<&RawValue>(bytes) {
-        Ok(json) => format!("{}\n", json.get()),
-        Err(_) => format!("{}\n", serde_json::Value::from(String::from_utf8_lossy(bytes))),
+        Ok(json) => format!("{}\n", shown_json(json)),
+        Err(_) => {
+            let text = serde_json::value::to_raw_value(&String::from_utf8_lossy(bytes));
+            format!("{}\n", shown_json(&text.expect("a text has a JSON form")))
+        }
     }
 }
 

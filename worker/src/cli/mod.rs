@@ -11,6 +11,8 @@ mod entry;
 mod error;
 mod events;
 mod filter;
+#[cfg(test)]
+mod fuzz;
 mod graph;
 mod idle;
 mod items;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::error::CliError;
 use crate::logging::Color;
@@ -87,10 +88,41 @@ pub(crate) fn fields<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) ->
 
 /// A text from a job on one line: what could move the cursor or start a new line is escaped.
 pub(crate) fn shown(text: &str) -> String {
-    let show = |letter: char| {
-        if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() }
-    };
-    text.chars().map(show).collect()
+    escaped(text, |letter, shown| shown.extend(letter.escape_default()))
+}
+
+/// JSON from a job on one line, as the same JSON.
+pub(crate) fn shown_json(json: &RawValue) -> String {
+    escaped(json.get(), |letter, shown| match letter {
+        // Between values: inside of texts JSON has none of them.
+        '\n' | '\r' | '\t' => shown.push(' '),
+        _ => {
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    })
+}
+
+fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() || is_invisible(letter) {
+            escape(letter, &mut shown);
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// Whether a letter shows nothing and changes how others are shown, or where. Those that join letters
+/// are parts of words and pictures.
+fn is_invisible(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The start of a text, for a column.
@@ -120,6 +152,18 @@ mod tests {
     #[test]
     fn a_text_from_a_job_cannot_steer_the_terminal() {
         assert_eq!(shown("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(shown("user\u{202e}nimda\u{9b}2J"), "user\\u{202e}nimda\\u{9b}2J");
+        assert_eq!(shown("می\u{200c}خواهم"), "می\u{200c}خواهم");
         assert_eq!(start_of("äöü", 2), "äö…");
+    }
+
+    #[test]
+    fn json_from_a_job_is_shown_as_the_same_json() {
+        let json = "{\n\"a\": [\"\u{9b}2J\u{7f}\u{202e}\", \"\u{e0001}\", 1]\r\n}";
+        let given: Box<RawValue> = serde_json::from_str(json).unwrap();
+        let shown = shown_json(&given);
+        assert_eq!(shown, r#"{ "a": ["\u009b2J\u007f\u202e", "\udb40\udc01", 1]  }"#);
+        let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+        assert_eq!(read(&shown), read(json));
     }
 }

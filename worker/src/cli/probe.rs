@@ -1,7 +1,7 @@
 //! Asking a running worker over its health server.
 
 use serde::Deserialize;
-use taskcore::broker::{Finding, FindingLevel};
+use taskcore::broker::{Finding, FindingLevel, check_password};
 use taskcore::error_chain;
 use url::Url;
 
@@ -86,7 +86,9 @@ impl Status {
 
 /// The URL as it may be shown.
 pub(crate) fn without_password(url: &str) -> String {
-    let Ok(mut parsed) = Url::parse(url) else {
+    // The name of a file may have an `@`.
+    let is_whole = url.starts_with("sqlite:") || check_password(url).is_ok();
+    let (true, Ok(mut parsed)) = (is_whole, Url::parse(url)) else {
         return url.split_once(':').map_or("(no URL)", |(scheme, _)| scheme).to_owned();
     };
     let given: Vec<_> = parsed.query_pairs().into_owned().collect();
@@ -130,7 +132,8 @@ mod tests {
         let url = "amqp://host/jobs?results=postgres%3A%2F%2Fme%3Asecret%40db%2Fjobs&prefix=a";
         let shown = "amqp://host/jobs?results=postgres%3A%2F%2Fme%3A***%40db%2Fjobs&prefix=a";
         assert_eq!(without_password(url), shown);
-        assert_eq!(without_password("sqlite://tasks.db"), "sqlite://tasks.db");
+        assert_eq!(without_password("sqlite://a@b/tasks.db"), "sqlite://a@b/tasks.db");
+        assert_eq!(without_password("postgres://me:12/secret@db/jobs"), "postgres");
     }
 
     #[test]

@@ -129,7 +129,8 @@ impl<'a> Place<'a> {
         let program = std::env::current_exe().map_err(CliError::Spawn)?;
         let mut command = Command::new(program);
         // The way that led here leads there as well.
-        command.args(std::env::args_os().skip(1)).env(child::VARIABLE, self.number.to_string());
+        let (args, variables) = child::arguments(std::env::args_os().skip(1));
+        command.args(args).envs(variables).env(child::VARIABLE, self.number.to_string());
         // The end of its input tells it that this process is gone.
         command.stdin(Stdio::piped()).kill_on_drop(true);
         // A signal of a terminal goes to this process, which passes it on.

@@ -139,7 +139,7 @@ impl Settings {
 /// The configuration file, key by key as the flags.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct File {
+pub(super) struct File {
     url: Option<String>,
     results: Option<String>,
     #[serde(deserialize_with = "from_text")]
@@ -182,7 +182,7 @@ fn file(named: Option<&Path>) -> Result<File, ConfigError> {
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
     toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         let line = text.as_bytes().iter().take(start).filter(|byte| **byte == b'\n').count() + 1;

@@ -332,6 +332,10 @@ BEGIN
         RAISE EXCEPTION 'args is an object with the parameters of the task, not %', args
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF task IS NULL OR octet_length(task) NOT BETWEEN 1 AND 255 THEN
+        RAISE EXCEPTION 'task is a name of 1 to 255 bytes, not %', coalesce(left(task, 40) || '…', 'null')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     IF queue !~ '^[A-Za-z0-9._-]{1,64}$' THEN
         RAISE EXCEPTION 'queue is 1 to 64 of a-z, A-Z, 0-9, ".", "_" and "-", not %', queue
             USING ERRCODE = 'invalid_parameter_value';

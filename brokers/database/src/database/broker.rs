@@ -115,28 +115,17 @@ impl DatabaseBroker {
 
     /// What no job could be made of is refused before it is due.
     pub(super) fn check_templates(&self, batch: &[NewSchedule]) -> Result<(), Error> {
-        let limit = self.capabilities().max_envelope;
-        match batch.iter().find(|new| new.template.envelope.len() > limit) {
-            Some(NewSchedule { template, .. }) => {
-                let kind = self.store.link.kind();
-                Err(Error::envelope(kind, &template.task, template.envelope.len(), limit))
-            }
-            None => Ok(()),
-        }
+        let capabilities = self.capabilities();
+        let check = |NewSchedule { template, .. }: &NewSchedule| {
+            capabilities.check_job(&template.task, &template.envelope)
+        };
+        let refuse = |limit| Error::limit(self.store.link.kind(), limit);
+        batch.iter().try_for_each(check).map_err(refuse)
     }
 
     pub(super) fn check_limits(&self, batch: &[NewJob]) -> Result<(), Error> {
-        let Capabilities { max_batch, max_envelope, .. } = self.capabilities();
-        if batch.len() > max_batch {
-            return Err(Error::batch(self.store.link.kind(), batch.len(), max_batch));
-        }
-        match batch.iter().find(|job| job.envelope.len() > max_envelope) {
-            Some(job) => {
-                let (kind, bytes) = (self.store.link.kind(), job.envelope.len());
-                Err(Error::envelope(kind, &job.task, bytes, max_envelope))
-            }
-            None => Ok(()),
-        }
+        let checked = self.capabilities().check(batch);
+        checked.map_err(|limit| Error::limit(self.store.link.kind(), limit))
     }
 
     /// Looks, without writing, whether a claim may find something.

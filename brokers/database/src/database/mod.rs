@@ -25,6 +25,8 @@ mod feed;
 mod filter;
 pub(crate) mod findings;
 mod finish;
+#[cfg(all(test, feature = "mysql", feature = "postgres"))]
+mod fuzz;
 mod hand_out;
 mod history;
 mod inputs;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use taskcore::broker::millis::later;
-use taskcore::broker::{BrokerError, Claim, Claimed, Outbox, Outgoing};
+use taskcore::broker::{BrokerError, Claim, Claimed, Outbox, Outgoing, OverLimit};
 use tokio_util::sync::CancellationToken;
 
 use super::args::Args;
@@ -94,10 +94,8 @@ impl Outbox for DatabaseBroker {
         if claim.jobs.is_empty() {
             return Ok(Vec::new());
         }
-        if claim.jobs.len() > MAX_CLAIM {
-            let kind = self.store.link.kind();
-            return Err(Error::batch(kind, claim.jobs.len(), MAX_CLAIM).into());
-        }
+        OverLimit::check_count(claim.jobs.len(), MAX_CLAIM)
+            .map_err(|limit| Error::limit(self.store.link.kind(), limit))?;
         Ok(self.store.write(ClaimThese::of(claim)).await?)
     }
 }

@@ -45,7 +45,12 @@ pub(super) async fn store(
 /// and some are set to 1 MiB.
 const MOST_BYTES: usize = 256 * 1024;
 
-fn text(dialect: &Dialect, jobs: &[NewJob], moved_ms: i64, kept_events: usize) -> String {
+pub(super) fn text(
+    dialect: &Dialect,
+    jobs: &[NewJob],
+    moved_ms: i64,
+    kept_events: usize,
+) -> String {
     let mut script = Script { dialect, text: String::with_capacity(1024 * jobs.len()) };
     script.add(&sql::SCRIPT_BEGIN, &[&moved_ms.to_string()]);
     let ids = list(jobs, |job| hex(job.id.as_bytes()));

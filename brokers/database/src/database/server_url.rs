@@ -1,11 +1,23 @@
 //! URLs of servers: which options are ours, and how they are shown.
 
+use taskcore::broker::check_password;
 use url::Url;
 
-/// A URL without our options, and these.
-pub(crate) fn parted(mut url: Url, ours: &[&str]) -> (Url, Vec<(String, String)>) {
-    let (ours, theirs): (Vec<_>, Vec<_>) =
+/// A URL with the options that the driver has, and ours. What is neither is left out, with a warning
+/// that names it: other programs take more options in the same URL, and the driver would log their
+/// values.
+pub(crate) fn parted(
+    mut url: Url,
+    ours: &[&str],
+    theirs: fn(&str) -> bool,
+) -> (Url, Vec<(String, String)>) {
+    let (ours, others): (Vec<_>, Vec<_>) =
         url.query_pairs().into_owned().partition(|(name, _)| ours.contains(&name.as_str()));
+    let (theirs, unknown): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|(name, _)| theirs(name));
+    for (option, _) in unknown {
+        tracing::warn!(target: "hereafter", option, "this option of the URL has no effect");
+    }
     url.set_query(None);
     if !theirs.is_empty() {
         url.query_pairs_mut().extend_pairs(&theirs);
@@ -18,5 +30,14 @@ pub(crate) fn shown(mut url: Url) -> String {
     // It fails for a URL that cannot have a password, and then has none.
     let _ = url.set_password(None);
     url.set_query(None);
+    url.set_fragment(None);
     url.to_string()
+}
+
+/// The same of any text.
+pub(crate) fn shown_text(url: &str, scheme: &str) -> String {
+    match check_password(url).map(|()| Url::parse(url)) {
+        Ok(Ok(url)) => shown(url),
+        _ => format!("{scheme}://…"),
+    }
 }

@@ -1,5 +1,6 @@
 //! [`MysqlLink`]: how connections to a server are opened.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,15 @@ use crate::database::{
 };
 
 /// Where a store is.
-#[derive(Debug)]
 pub(crate) struct MysqlLink {
     connect: MySqlConnectOptions,
+}
+
+impl fmt::Debug for MysqlLink {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MysqlLink").finish_non_exhaustive()
+    }
 }
 
 impl MysqlLink {

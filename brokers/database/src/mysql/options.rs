@@ -1,15 +1,16 @@
 //! [`MysqlOptions`]: a URL, parsed.
 
+use std::fmt;
 use std::str::FromStr;
 
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool};
 use taskcore::Clock;
-use taskcore::broker::ConnectError;
+use taskcore::broker::{ConnectError, check_password};
 use url::Url;
 
 use crate::DatabaseOptions;
-use crate::database::server_url::{parted, shown};
+use crate::database::server_url::{parted, shown, shown_text};
 use crate::database::{IfMissing, KEPT_EVENTS, prefix};
 
 /// Where the store is and how it is kept.
@@ -21,7 +22,7 @@ use crate::database::{IfMissing, KEPT_EVENTS, prefix};
 /// | --- | --- | --- |
 /// | `prefix` | what our tables start with: letters, digits and `_`, at most 40 | `hereafter_` |
 /// | `events` | how many events are kept, about | 100000 |
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MysqlOptions {
     pub(super) connect: MySqlConnectOptions,
     pub(super) pool: Option<MySqlPool>,
@@ -68,14 +69,13 @@ impl MysqlOptions {
     /// [`ConnectError::InvalidUrl`] if it is no MySQL URL, names no database, or one of the options
     /// listed above has another value. The error does not show the password.
     pub fn parse(url: &str) -> Result<Self, ConnectError> {
-        Self::try_parse(url).map_err(|reason| {
-            let url = Url::parse(url).map_or_else(|_| "mysql://…".to_owned(), shown);
-            ConnectError::InvalidUrl { url, reason }
-        })
+        Self::try_parse(url)
+            .map_err(|reason| ConnectError::InvalidUrl { url: shown_text(url, "mysql"), reason })
     }
 
     fn try_parse(url: &str) -> Result<Self, String> {
         let wrong = "write `mysql://user:password@host/database`";
+        check_password(url)?;
         let url = Url::parse(url).map_err(|error| format!("{error}: {wrong}"))?;
         if !["mysql", "mariadb"].contains(&url.scheme()) || url.cannot_be_a_base() {
             return Err(wrong.to_owned());
@@ -83,7 +83,7 @@ impl MysqlOptions {
         if url.path().trim_matches('/').is_empty() {
             return Err(format!("it names no database: {wrong}"));
         }
-        let (url, ours) = parted(url, &OURS);
+        let (url, ours) = parted(url, &OURS, is_of_driver);
         let connect = MySqlConnectOptions::from_str(url.as_str())
             .map_err(|error| taskcore::error_chain(&error))?;
         ours.iter().try_fold(Self::new(connect), |options, (name, value)| options.with(name, value))
@@ -143,6 +143,13 @@ impl MysqlOptions {
     }
 }
 
+impl fmt::Debug for MysqlOptions {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MysqlOptions").field("store", &self.label()).finish_non_exhaustive()
+    }
+}
+
 impl From<MysqlOptions> for DatabaseOptions {
     fn from(options: MysqlOptions) -> Self {
         Self::Mysql(Box::new(options))
@@ -153,6 +160,27 @@ impl From<MySqlPool> for DatabaseOptions {
     fn from(pool: MySqlPool) -> Self {
         MysqlOptions::pool(pool).into()
     }
+}
+
+/// Whether sqlx takes this option of a URL (version 0.9).
+fn is_of_driver(option: &str) -> bool {
+    const KNOWN: [&str; 14] = [
+        "charset",
+        "collation",
+        "socket",
+        "ssl-ca",
+        "ssl-cert",
+        "ssl-key",
+        "ssl-mode",
+        "sslca",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "statement-cache-capacity",
+        "time-zone",
+        "timezone",
+    ];
+    KNOWN.contains(&option)
 }
 
 const OURS: [&str; 2] = ["prefix", "events"];

@@ -1,5 +1,6 @@
 //! [`PostgresLink`]: how connections to a server are opened.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,6 @@ use crate::database::{
 };
 
 /// Where a store is.
-#[derive(Debug)]
 pub(crate) struct PostgresLink {
     connect: PgConnectOptions,
     /// Lends all connections but those that must not wait for others.
@@ -27,6 +27,13 @@ pub(crate) struct PostgresLink {
     sender: String,
     if_missing: IfMissing,
     is_pooled: bool,
+}
+
+impl fmt::Debug for PostgresLink {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresLink").field("schema", &self.schema).finish_non_exhaustive()
+    }
 }
 
 impl PostgresLink {

@@ -1,15 +1,16 @@
 //! [`PostgresOptions`]: a URL, parsed.
 
+use std::fmt;
 use std::str::FromStr;
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use taskcore::Clock;
-use taskcore::broker::ConnectError;
+use taskcore::broker::{ConnectError, check_password};
 use url::Url;
 
 use crate::DatabaseOptions;
-use crate::database::server_url::{parted, shown};
+use crate::database::server_url::{parted, shown, shown_text};
 use crate::database::{IfMissing, KEPT_EVENTS};
 
 /// Where the store is and how it is kept.
@@ -24,7 +25,7 @@ use crate::database::{IfMissing, KEPT_EVENTS};
 /// | `listen` | `on`, `off`: whether to hear of commits by `LISTEN` | `on` |
 /// | `pooler` | `transaction`: behind PgBouncer or the like, in that mode | none |
 /// | `events` | how many events are kept, about | 100000 |
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PostgresOptions {
     pub(super) connect: PgConnectOptions,
     pub(super) pool: Option<PgPool>,
@@ -107,19 +108,18 @@ impl PostgresOptions {
     /// [`ConnectError::InvalidUrl`] if it is no PostgreSQL URL, or one of the options listed above
     /// has another value. The error does not show the password.
     pub fn parse(url: &str) -> Result<Self, ConnectError> {
-        Self::try_parse(url).map_err(|reason| {
-            let url = Url::parse(url).map_or_else(|_| "postgres://…".to_owned(), shown);
-            ConnectError::InvalidUrl { url, reason }
-        })
+        Self::try_parse(url)
+            .map_err(|reason| ConnectError::InvalidUrl { url: shown_text(url, "postgres"), reason })
     }
 
     fn try_parse(url: &str) -> Result<Self, String> {
         let wrong = "write `postgres://user:password@host/database`";
+        check_password(url)?;
         let url = Url::parse(url).map_err(|error| format!("{error}: {wrong}"))?;
         if !["postgres", "postgresql"].contains(&url.scheme()) || url.cannot_be_a_base() {
             return Err(wrong.to_owned());
         }
-        let (url, ours) = parted(url, &OURS);
+        let (url, ours) = parted(url, &OURS, is_of_driver);
         let connect = PgConnectOptions::from_str(url.as_str())
             .map_err(|error| taskcore::error_chain(&error))?;
         ours.iter().try_fold(Self::new(connect), |options, (name, value)| options.with(name, value))
@@ -208,6 +208,13 @@ impl PostgresOptions {
     }
 }
 
+impl fmt::Debug for PostgresOptions {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresOptions").field("store", &self.label()).finish_non_exhaustive()
+    }
+}
+
 impl From<PostgresOptions> for DatabaseOptions {
     fn from(options: PostgresOptions) -> Self {
         Self::Postgres(Box::new(options))
@@ -224,6 +231,31 @@ const SCHEMA: &str = "hereafter";
 
 /// A channel is called by it, and names have 63 bytes.
 const MAX_SCHEMA: usize = 40;
+
+/// Whether sqlx takes this option of a URL (version 0.9).
+fn is_of_driver(option: &str) -> bool {
+    const KNOWN: [&str; 18] = [
+        "application_name",
+        "dbname",
+        "host",
+        "hostaddr",
+        "options",
+        "password",
+        "port",
+        "ssl-ca",
+        "ssl-cert",
+        "ssl-key",
+        "ssl-mode",
+        "ssl-root-cert",
+        "sslcert",
+        "sslkey",
+        "sslmode",
+        "sslrootcert",
+        "statement-cache-capacity",
+        "user",
+    ];
+    KNOWN.contains(&option) || option.starts_with("options[")
+}
 
 const OURS: [&str; 4] = ["schema", "listen", "pooler", "events"];
 

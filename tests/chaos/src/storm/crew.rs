@@ -1,6 +1,5 @@
 //! [`Member`]: a worker or a producer that is replaced whenever its process is gone.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +28,7 @@ pub(super) enum Role {
 /// One place in the system, with its own ways to the servers.
 #[derive(Debug)]
 pub(super) struct Member {
-    name: String,
+    pub(super) name: String,
     role: Role,
     pub(super) proxies: Vec<Proxy>,
     url: String,
@@ -55,8 +54,8 @@ pub(super) struct Member {
 pub(super) struct Done {
     /// Calls that were acknowledged.
     pub(super) acknowledged: u64,
-    /// Those that ran to their end.
-    pub(super) ended: BTreeSet<u64>,
+    /// Those that ran to their end, and were not asked for yet.
+    pub(super) ended: Vec<u64>,
     /// When the last delayed job is due, in microseconds.
     pub(super) last_due: u64,
 }
@@ -178,7 +177,7 @@ impl Member {
                 match entry.fact {
                     Fact::Acknowledged(_) => done.acknowledged += 1,
                     Fact::Delayed(due) => done.last_due = done.last_due.max(due),
-                    Fact::Ended(_) => drop(done.ended.insert(entry.call)),
+                    Fact::Ended(_) => done.ended.push(entry.call),
                     _ => {}
                 }
             }

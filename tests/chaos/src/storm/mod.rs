@@ -9,7 +9,7 @@ mod proxy;
 mod report;
 mod trouble;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use crate::story::Outage;
 use clock::Clock;
 use crew::{Member, Role};
 use proxy::{Cut, Weather};
-use report::StormReport;
+use report::{StormReport, Struck};
 use trouble::Trouble;
 
 /// What is done.
@@ -61,7 +61,11 @@ struct Blowing {
     crew: Vec<Member>,
     /// What is to be made good, and when.
     remedies: Vec<(Instant, Remedy)>,
-    counts: BTreeMap<Trouble, u64>,
+    since: Instant,
+    /// What went wrong so far.
+    struck: Vec<Struck>,
+    /// Calls that ran to their end.
+    ended: HashSet<u64>,
     folder: PathBuf,
 }
 
@@ -123,7 +127,9 @@ impl Storm {
             url,
             crew,
             remedies: Vec::new(),
-            counts: BTreeMap::new(),
+            since: Instant::now(),
+            struck: Vec::new(),
+            ended: HashSet::new(),
             folder: folder.to_owned(),
         })
     }
@@ -155,7 +161,7 @@ impl Storm {
             seed: self.load.seed,
             seconds: took.as_secs_f64(),
             findings: Findings::of(entries(), &records, always),
-            troubles: blowing.counts.clone(),
+            struck: blowing.struck.clone(),
             refused_verdicts: refused_verdicts(&blowing.folder)?,
             ended_by_themselves,
             longest_gap: pace.longest_gap(),
@@ -170,7 +176,7 @@ impl Blowing {
     /// Lets it blow, and waits until every job has ended or nothing has for too long; whether they
     /// have, and how long it blew.
     async fn blow(&mut self, storm: &Storm) -> anyhow::Result<(bool, Duration)> {
-        let since = Instant::now();
+        let since = self.since;
         let end = since + Duration::from_secs(storm.load.seconds);
         let gap = (end - since).div_f64(storm.troubles.max(1) as f64);
         let mut next = since + FIRST;
@@ -183,19 +189,18 @@ impl Blowing {
                 next = now + gap.mul_f64(self.random.random_range(0.5..1.4));
                 self.strike().await?;
             }
-            let ended: BTreeSet<_> = self.crew.iter().flat_map(|it| &it.done.ended).collect();
-            let ended = ended.len() as u64;
+            let ended = self.ended.len() as u64;
             let acknowledged: u64 = self.crew.iter().map(|it| it.done.acknowledged).sum();
             bar.set_position(ended);
-            if ended + acknowledged > last {
+            // What is not due yet is nothing to be waited for in vain.
+            if ended + acknowledged > last || !self.are_all_due() {
                 (last, moved) = (ended + acknowledged, now);
             }
             let is_calm = now >= end && self.remedies.is_empty() && self.at_server.is_none();
             let is_stored = self.crew.iter().all(Member::has_stored);
             let is_over = ended >= acknowledged && !self.kind.is_without_store();
             let is_quiet = is_over || moved.elapsed() > PATIENCE;
-            if is_calm && is_stored && is_quiet && self.are_all_due() && is_drained(&self.url).await
-            {
+            if is_calm && is_stored && is_quiet && is_drained(&self.url).await {
                 bar.finish_and_clear();
                 return Ok((true, since.elapsed()));
             }
@@ -219,7 +224,9 @@ impl Blowing {
         for (_, remedy) in due {
             self.remedy(remedy)?;
         }
-        self.crew.iter_mut().try_for_each(Member::attend)
+        self.crew.iter_mut().try_for_each(Member::attend)?;
+        self.ended.extend(self.crew.iter_mut().flat_map(|member| member.done.ended.drain(..)));
+        Ok(())
     }
 
     fn remedy(&mut self, remedy: Remedy) -> anyhow::Result<()> {
@@ -282,13 +289,15 @@ impl Blowing {
             Trouble::EndSessions => return self.end_sessions().await,
             _ => return self.trouble_network(trouble, member, until),
         };
-        self.count(trouble);
+        let name = self.crew[member].name.clone();
+        self.note(trouble, name);
         self.remedies.extend(remedy.map(|remedy| (until, remedy)));
         Ok(())
     }
 
-    fn count(&mut self, trouble: Trouble) {
-        *self.counts.entry(trouble).or_default() += 1;
+    fn note(&mut self, what: Trouble, to: impl Into<String>) {
+        let at = self.since.elapsed().as_secs_f64();
+        self.struck.push(Struck { at, what, to: to.into() });
     }
 
     /// The disk is full for everybody.
@@ -303,7 +312,7 @@ impl Blowing {
             self.crew[member].limit_files(Some(size))?;
             self.remedies.push((until, Remedy::FreeDisk(member)));
         }
-        self.count(Trouble::FullDisk);
+        self.note(Trouble::FullDisk, ALL);
         Ok(())
     }
 
@@ -314,7 +323,7 @@ impl Blowing {
         act: fn(&mut Server) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let Some(mut server) = self.server.take() else { return Ok(()) };
-        self.count(trouble);
+        self.note(trouble, "the server");
         self.at_server = Some(spawn_blocking(move || act(&mut server).map(|()| server)));
         Ok(())
     }
@@ -322,7 +331,7 @@ impl Blowing {
     async fn end_sessions(&mut self) -> anyhow::Result<()> {
         let Some(server) = &self.server else { return Ok(()) };
         server.session().await?.end_others().await?;
-        self.count(Trouble::EndSessions);
+        self.note(Trouble::EndSessions, ALL);
         Ok(())
     }
 
@@ -352,7 +361,8 @@ impl Blowing {
             }
             self.remedies.push((until, Remedy::Clear(member, proxy)));
         }
-        self.count(trouble);
+        let to = if is_for_all { ALL.to_owned() } else { self.crew[member].name.clone() };
+        self.note(trouble, to);
         Ok(())
     }
 
@@ -390,6 +400,9 @@ fn refused_verdicts(folder: &Path) -> anyhow::Result<usize> {
 
 /// What a worker says then.
 const REFUSED: &str = "the lease was over; the verdict changed nothing";
+
+/// Of whom something may go wrong with.
+const ALL: &str = "all";
 
 const WORKERS: u64 = 2;
 

@@ -17,8 +17,8 @@ pub(crate) struct StormReport {
     pub(crate) seconds: f64,
     #[serde(flatten)]
     pub(crate) findings: Findings,
-    /// How often each thing went wrong.
-    pub(crate) troubles: BTreeMap<Trouble, u64>,
+    /// What went wrong, in order.
+    pub(crate) struck: Vec<Struck>,
     /// Verdicts that came when the lease was over, and changed nothing.
     pub(crate) refused_verdicts: usize,
     /// Processes that ended though nobody had ended them, and were replaced.
@@ -33,20 +33,25 @@ pub(crate) struct StormReport {
     pub(crate) is_on_own_clocks: bool,
 }
 
+/// One thing that went wrong.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Struck {
+    /// Since the beginning.
+    pub(crate) at: f64,
+    pub(crate) what: Trouble,
+    pub(crate) to: String,
+}
+
 impl StormReport {
     /// What must not be.
     pub(crate) fn faults(&self) -> Vec<String> {
-        let jumped = self.troubles.contains_key(&Trouble::JumpClock);
+        let jumped = self.struck.iter().any(|struck| struck.what == Trouble::JumpClock);
         let early = if self.is_on_own_clocks && jumped { 0 } else { self.findings.early };
         let mut faults = Findings { early, ..self.findings.clone() }.faults();
         if !self.is_finished {
             faults.push("the queue did not drain".to_owned());
         }
         faults
-    }
-
-    fn struck(&self) -> u64 {
-        self.troubles.values().sum()
     }
 
     /// The tables for people.
@@ -73,12 +78,14 @@ impl StormReport {
             ("longest gap in work", format!("{:.1} s", self.longest_gap)),
             ("ended by themselves", self.ended_by_themselves.to_string()),
             ("took", format!("{:.0} s", self.seconds)),
-            ("faults", self.struck().to_string()),
+            ("faults", self.struck.len().to_string()),
         ];
-        let troubles = self
-            .troubles
-            .iter()
-            .map(|(trouble, count)| (format!("- {trouble}"), count.to_string()));
+        let mut troubles = BTreeMap::<Trouble, u64>::new();
+        for struck in &self.struck {
+            *troubles.entry(struck.what).or_default() += 1;
+        }
+        let troubles =
+            troubles.iter().map(|(trouble, count)| (format!("- {trouble}"), count.to_string()));
         let rows = rows.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(troubles);
         let rows = rows.map(|(name, value)| vec![name, value]);
         let mut text =

@@ -1,6 +1,8 @@
 //! `run --processes`: which processes there are, and when another one takes the place of one.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -96,6 +98,20 @@ on_stores! {
         }
     }
 
+    async fn each_process_serves_its_health_at_a_port_of_its_own(store: Store) {
+        let client = store.client().await;
+        let port = two_free_ports();
+        let address = format!("127.0.0.1:{port}");
+        let args = ["run", "--processes", "2", "--name", "one", "--health", &address];
+        let _worker = store.start(PROGRAM, &args);
+        process_of(&client).await;
+        for (port, name) in [(port, "one.1"), (port + 1, "one.2")] {
+            until("the process to be ready", || health(port, "/ready").contains(" 200 ")).await;
+            let status = health(port, "/status");
+            assert!(status.contains(&format!("\"{name}\"")), "{status}");
+        }
+    }
+
     async fn a_process_that_has_too_much_memory_is_replaced(store: Store) {
         let client = store.client().await;
         let args = ["run", "--processes", "1", "--concurrency", "1", "--max-memory", "300MiB"];
@@ -118,6 +134,29 @@ on_stores! {
             assert!(job.wait(LIMIT).await.unwrap().1 <= 5);
         }
     }
+}
+
+/// The first of two ports in a row that nobody listens at.
+fn two_free_ports() -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// What is answered there, with its head; nothing if nobody listens.
+fn health(port: u16, path: &str) -> String {
+    let mut answer = String::new();
+    if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+    }
+    answer
 }
 
 fn refused(url: &str, args: &[&str]) -> Output {
