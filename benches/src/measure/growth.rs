@@ -5,11 +5,10 @@ use hereafter::worker::Exit;
 
 use super::RATE;
 use super::drain;
-use crate::broker::Broker;
 use crate::floor::{Leave, Manner};
 use crate::lab::{Lab, run};
 use crate::ours::{self, Running, started_at};
-use crate::subject::Store;
+use crate::subject::{Store, Subject};
 use crate::table::grouped;
 
 /// What is said of jobs that wait behind, after their number.
@@ -36,7 +35,8 @@ pub(super) fn measure(lab: &mut Lab) -> anyhow::Result<()> {
         let mut fewest: Option<(u64, f64)> = None;
         for others in [most / 100, most / 10, most] {
             let store = lab.new_store();
-            let rate = run(rate(lab.broker(), &store, kind, others, drained))?;
+            let subject = lab.subject.as_ref();
+            let rate = run(rate(subject, &store, kind, others, drained))?;
             let beside = fewest.map(|(fewest, _)| format!(", beside {}", grouped(fewest)));
             let what = format!("drain, {} {kind}{}", grouped(others), beside.unwrap_or_default());
             let figure = lab.figure(&what, RATE);
@@ -51,13 +51,17 @@ pub(super) fn measure(lab: &mut Lab) -> anyhow::Result<()> {
 }
 
 /// Jobs per second, between the first and the last that were stored: each tells when it was started.
+///
+/// Before it, the server tidies up after the others: what is measured is that they are there, and not that
+/// they came.
 async fn rate(
-    broker: Broker,
+    subject: &dyn Subject,
     store: &Store,
     kind: &str,
     others: u64,
     drained: u64,
 ) -> anyhow::Result<f64> {
+    let broker = subject.broker();
     if kind == FINISHED {
         ours::fill(&store.url, others, Leave::Outcome).await?;
         drain::ours(broker, &store.url, 1).await?;
@@ -69,6 +73,7 @@ async fn rate(
     if kind == WAITING {
         ours::fill(&store.url, others, Leave::Outcome).await?;
     }
+    subject.rest()?;
     let worker = Running::start(broker, &store.url, Exit::Never).await?;
     let (first, last) = (first.await?, last.await?);
     worker.stop().await?;

@@ -48,6 +48,10 @@ impl Subject for Composed {
         self.carrier.drop_store(Store::new(number, String::new(), String::new()));
     }
 
+    fn rest(&self) -> anyhow::Result<()> {
+        self.store.rest()
+    }
+
     fn meter<'a>(&'a self, place: &str) -> anyhow::Result<Option<Box<dyn Meter + 'a>>> {
         self.store.meter(place)
     }

@@ -27,6 +27,12 @@ pub(crate) trait Subject {
 
     fn drop_store(&self, store: Store);
 
+    /// Returns when the server has tidied up after what was done so far, as it does by itself some time
+    /// later.
+    fn rest(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Counts what is written to a store of ours or to the floor, of which nothing is open now.
     fn meter<'a>(&'a self, place: &str) -> anyhow::Result<Option<Box<dyn Meter + 'a>>>;
 }

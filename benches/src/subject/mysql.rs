@@ -1,5 +1,8 @@
 //! MariaDB, as it is measured on.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use anyhow::Context;
 use taskservers::MariaDb;
 
@@ -36,6 +39,16 @@ impl Subject for MariaDb {
         }
     }
 
+    fn rest(&self) -> anyhow::Result<()> {
+        self.sql("SET GLOBAL innodb_monitor_enable = 'trx_rseg_history_len'");
+        let give_up = Instant::now() + LONGEST_REST;
+        // A handful is always left.
+        while self.sql(UNPURGED).trim().parse::<u64>()? > 50 && Instant::now() < give_up {
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
     fn meter<'a>(&'a self, _place: &str) -> anyhow::Result<Option<Box<dyn Meter + 'a>>> {
         self.sql("SET GLOBAL innodb_monitor_enable = 'trx_rw_commits'");
         Ok(Some(Box::new(Log(self))))
@@ -53,6 +66,12 @@ impl Meter for Log<'_> {
         Ok(Written { bytes: next()??, commits: next()?? })
     }
 }
+
+/// Transactions whose old rows are still there.
+const UNPURGED: &str = "SELECT count FROM information_schema.innodb_metrics
+                        WHERE name = 'trx_rseg_history_len'";
+
+const LONGEST_REST: Duration = Duration::from_secs(120);
 
 const COUNTED: &str = "SELECT variable_value FROM information_schema.global_status
                        WHERE variable_name = 'Innodb_os_log_written';

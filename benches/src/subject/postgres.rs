@@ -32,6 +32,12 @@ impl Subject for Postgres {
         self.psql(&format!("DROP SCHEMA IF EXISTS run_{} CASCADE", store.number));
     }
 
+    fn rest(&self) -> anyhow::Result<()> {
+        self.psql("VACUUM (ANALYZE)");
+        self.psql("CHECKPOINT");
+        Ok(())
+    }
+
     fn meter<'a>(&'a self, _place: &str) -> anyhow::Result<Option<Box<dyn Meter + 'a>>> {
         // After a checkpoint the first change of each page writes the whole page: so for everybody.
         self.psql("CHECKPOINT");

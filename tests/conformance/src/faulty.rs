@@ -71,6 +71,8 @@ pub enum Fault {
     LostReply,
     /// It does not happen, and answers [`BrokerError::Refused`].
     Refused,
+    /// As [`Refused`](Self::Refused) if it has several entries; one alone happens.
+    TooMuch,
     /// It happens after this span.
     Delayed(Duration),
     /// It happens, and its answer comes after this span.
@@ -132,15 +134,25 @@ impl Faulty {
         operation: Operation,
         call: impl Future<Output = Result<T, BrokerError>>,
     ) -> Result<T, BrokerError> {
+        self.spoil_batch(operation, 1, call).await
+    }
+
+    async fn spoil_batch<T>(
+        &self,
+        operation: Operation,
+        entries: usize,
+        call: impl Future<Output = Result<T, BrokerError>>,
+    ) -> Result<T, BrokerError> {
         let broker = self.broker.name();
         match self.fault(operation) {
             None => call.await,
+            Some(Fault::TooMuch) if entries <= 1 => call.await,
             Some(Fault::LostCall) => Err(unavailable(broker, Injected::Call)),
             Some(Fault::LostReply) => {
                 call.await?;
                 Err(unavailable(broker, Injected::Reply))
             }
-            Some(Fault::Refused) => {
+            Some(Fault::Refused | Fault::TooMuch) => {
                 let reason = "a test told it to".to_owned();
                 Err(BrokerError::Refused { broker, reason, source: Box::new(Injected::Refusal) })
             }
@@ -173,7 +185,7 @@ impl Broker for Faulty {
     }
 
     async fn enqueue(&self, batch: &[NewJob]) -> Result<Vec<Enqueued>, BrokerError> {
-        self.spoil(Operation::Enqueue, self.broker.enqueue(batch)).await
+        self.spoil_batch(Operation::Enqueue, batch.len(), self.broker.enqueue(batch)).await
     }
 
     async fn reserve(&self, request: &Reserve) -> Result<Vec<Delivery>, BrokerError> {
@@ -185,7 +197,7 @@ impl Broker for Faulty {
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
-        self.spoil(Operation::Settle, self.broker.settle(batch)).await
+        self.spoil_batch(Operation::Settle, batch.len(), self.broker.settle(batch)).await
     }
 
     async fn extend(

@@ -52,6 +52,16 @@ async fn a_lost_reply_leaves_a_call_that_has_happened() {
 }
 
 #[tokio::test]
+async fn what_is_too_much_happens_one_by_one() {
+    let broker = faulty();
+    broker.always(Operation::Enqueue, Fault::TooMuch);
+    let error = broker.enqueue(&[job(), job()]).await.unwrap_err();
+    assert!(matches!(error, BrokerError::Refused { .. }));
+    broker.enqueue(&[job()]).await.unwrap();
+    assert_eq!(ready(&broker).await, 1);
+}
+
+#[tokio::test]
 async fn a_refused_call_is_refused_for_good() {
     let broker = faulty();
     broker.next(Operation::Enqueue, Fault::Refused);

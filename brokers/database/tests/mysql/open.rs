@@ -40,6 +40,8 @@ async fn who_may_not_in_is_told_what_to_look_at_and_never_the_password() {
     }
     let broker = MysqlBroker::open(options("app", "right-word", "app")).await.unwrap();
     store(&broker, &jobs(1)).await;
+    let shown = format!("{:?} {:?}", broker.connection(), options("app", "right-word", "app"));
+    assert!(!shown.contains("-word"), "{shown}");
 }
 
 #[tokio::test]

@@ -58,11 +58,11 @@ async fn who_may_not_in_is_told_what_to_look_at_and_never_the_password() {
         assert!(matches!(error, ConnectError::Unusable { .. }), "{error:?}");
         let text = format!("{error} {error:?} {options:?}");
         assert!(text.contains(part) && text.contains(user), "{text}");
-        assert!(!error.to_string().contains("word-"), "{text}");
-        assert!(!format!("{error} {error:?}").contains(password), "{text}");
+        assert!(!text.contains("-word"), "{text}");
     }
     let broker = PostgresBroker::open(guarded.options("app", "right-word", "app")).await.unwrap();
     store(&broker, &jobs(1)).await;
+    assert!(!format!("{:?}", broker.connection()).contains("-word"));
 }
 
 #[tokio::test]

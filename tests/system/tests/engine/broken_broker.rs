@@ -58,6 +58,20 @@ on_each_broker! {
         assert_eq!(job.await, Ok(8));
     }
 
+    async fn verdicts_that_are_too_much_together_are_settled_one_by_one(world: World) {
+        let (faulty, client) = faulty(&world);
+        let jobs = client.delay_all((0..20).map(double)).await.unwrap();
+        // Behind the first one the others pile up.
+        faulty.next(Operation::Settle, Fault::Delayed(Duration::from_millis(300)));
+        faulty.always(Operation::Settle, Fault::TooMuch);
+        let drained = world.drain_with(Worker::builder(client).without_hooks()).await;
+        assert_eq!((drained.done, drained.stale), (20, 0));
+        assert!(faulty.calls(Operation::Settle) > 20, "no batch was refused");
+        for (n, job) in (0..).zip(jobs) {
+            assert_eq!(job.await, Ok(n * 2));
+        }
+    }
+
     async fn a_worker_outlives_a_broker_that_does_not_answer_for_a_while(world: World) {
         let (faulty, client) = faulty(&world);
         for _ in 0..3 {
