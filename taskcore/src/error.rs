@@ -139,6 +139,7 @@ impl Failure {
             causes: Vec::new(),
             permanent: false,
         }
+        .shortened(Self::MAX_TEXT)
     }
 
     /// The failure of a job whose continuation has no result, for brokers. `attempt` is the one
@@ -172,7 +173,7 @@ impl Failure {
     pub const MAX_TEXT: usize = 16 * 1024;
 
     /// The same with texts of at most so many bytes: the message, the causes together, and the type. What
-    /// is cut ends in `…`. An error may quote a whole argument.
+    /// is cut ends in `…`, which comes on top. An error may quote a whole argument.
     #[must_use]
     pub fn shortened(mut self, max: usize) -> Self {
         cut(&mut self.message, max);
@@ -580,6 +581,22 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot ask: {0}")]
     struct Repeats(#[source] io::Error);
+
+    #[test]
+    fn a_long_failure_is_cut_between_letters_and_a_short_one_stays_as_it_is() {
+        let long = Failure {
+            message: "ä".repeat(10),
+            causes: vec!["ü".repeat(3), String::new(), "c".repeat(9), "d".to_owned()],
+            ..Failure::lost(JobId::new(), "app::task".to_owned(), 1, 3)
+        };
+        let short = long.clone().shortened(15);
+        assert_eq!(short.message, format!("{}…", "ä".repeat(7)));
+        // Eight bytes of room for the first, of which it takes six; then seven, and then nothing.
+        assert_eq!(short.causes, ["üüü".to_owned(), String::new()]);
+        assert_eq!(long.clone().shortened(Failure::MAX_TEXT), long);
+        let cut = Failure { causes: vec!["c".repeat(40)], ..long }.shortened(15);
+        assert_eq!(cut.causes, ["c".repeat(15) + "…"]);
+    }
 
     #[test]
     fn a_chain_says_everything_once() {

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::execute::Executor;
 use crate::hand::{Hand, Interrupt, Reason};
 use crate::report;
+use crate::settle::{Concluded, Run};
 
 /// One delivery with its means to be told to stop.
 pub(crate) type Held = (Delivery, Arc<Interrupt>);
@@ -31,7 +32,7 @@ pub(crate) struct Dispatch {
     pub(crate) hand: Arc<Hand>,
     pub(crate) stop: CancellationToken,
     pub(crate) abort: CancellationToken,
-    pub(crate) settlements: mpsc::Sender<Settlement>,
+    pub(crate) concluded: mpsc::Sender<Concluded>,
     pub(crate) slots: Arc<Semaphore>,
     /// Suspects run one at a time, so that the loss of one condemns no other.
     pub(crate) suspects: Arc<Semaphore>,
@@ -141,14 +142,15 @@ impl Dispatch {
     /// Hands the verdict to the settler; without one the lease is given up.
     async fn conclude(&self, delivery: Delivery, interrupt: &Interrupt, verdict: Option<Verdict>) {
         interrupt.conclude();
-        let Delivery { job, receipt, queue, .. } = delivery;
+        let Delivery { job, receipt, queue, task, attempt, .. } = delivery;
         match verdict {
             Some(verdict) => {
                 let settlement = Settlement { job, receipt, verdict };
+                let concluded = Concluded { settlement, run: Run { task, attempt } };
                 tokio::select! {
                     biased;
                     // The settler ends after the last of these, so the channel is open.
-                    _ = self.settlements.send(settlement) => {}
+                    _ = self.concluded.send(concluded) => {}
                     // It is full because the broker takes no verdicts, and nobody waits any more.
                     () = self.abort.cancelled() => report::verdict_dropped(job),
                 }

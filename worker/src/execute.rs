@@ -332,6 +332,7 @@ impl Executor {
         let stuck = self.status.stuck().fetch_add(1, Ordering::SeqCst) + 1;
         report::stuck(context, stuck);
         if self.config.ends_when_stuck {
+            self.status.end_stuck();
             self.stop.cancel();
         } else if stuck >= self.config.concurrency.get() as usize {
             self.all_stuck.cancel();

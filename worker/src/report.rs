@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use taskcore::broker::{BrokerError, Delivery, ScheduleRecord, Settlement, Upkeep, Verdict};
 use taskcore::schedule::{InvalidSchedule, Standing};
-use taskcore::{Context, JobId, error_chain};
+use taskcore::{Context, Failure, JobId, error_chain};
 
 /// The span in which a job runs; it continues the trace that the job's headers carry.
 pub(crate) fn span(delivery: &Delivery, context: &Context) -> tracing::Span {
@@ -83,6 +83,12 @@ pub(crate) fn stale(settlement: &Settlement) {
     let verdict = word(Some(&settlement.verdict));
     metrics::counter!("hereafter_stale_verdicts_total").increment(1);
     tracing::warn!(target: "hereafter::worker", job = %settlement.job, verdict, "the lease was over; the verdict changed nothing");
+}
+
+/// What a task came to is more than the store takes.
+pub(crate) fn verdict_too_large(failure: &Failure) {
+    let Failure { job, task, message, .. } = failure;
+    tracing::error!(target: "hereafter::worker", %job, task, error = message, "the job fails");
 }
 
 /// The store says that a job in hand is no longer this worker's.

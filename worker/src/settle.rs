@@ -1,12 +1,13 @@
 //! The settler: verdicts that come while one batch is under way make the next.
 
-use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use taskcore::broker::{Broker, BrokerError, Guarded, Settled, Settlement};
-use taskcore::error_chain;
+use taskcore::broker::{Broker, BrokerError, Guarded, Settled, Settlement, Verdict};
+use taskcore::{Failure, FailureKind, JobId, error_chain};
 use tokio::sync::mpsc;
 
 use crate::hand::Hand;
@@ -28,43 +29,82 @@ pub(crate) const BATCH: usize = 1_000;
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
+/// A verdict, and whose it is.
+#[derive(Debug)]
+pub(crate) struct Concluded {
+    pub(crate) settlement: Settlement,
+    pub(crate) run: Run,
+}
+
+/// What a failure says of the run that it is about.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) task: String,
+    pub(crate) attempt: NonZeroU32,
+}
+
+impl Run {
+    fn too_large(&self, job: JobId, reason: &str) -> Failure {
+        Failure {
+            kind: FailureKind::Result,
+            task: self.task.clone(),
+            job,
+            attempt: self.attempt.get(),
+            error_type: None,
+            message: format!("what the task came to cannot be stored: {reason}"),
+            causes: Vec::new(),
+            permanent: true,
+        }
+    }
+}
+
 impl Settler {
     /// Settles until every executor has gone.
-    pub(crate) async fn run(self, mut settlements: mpsc::Receiver<Settlement>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while settlements.recv_many(&mut batch, BATCH).await > 0 {
-            self.settle(&batch).await;
+    pub(crate) async fn run(self, mut concluded: mpsc::Receiver<Concluded>) {
+        let mut received = Vec::with_capacity(BATCH);
+        while concluded.recv_many(&mut received, BATCH).await > 0 {
+            let (mut batch, runs): (Vec<_>, Vec<_>) =
+                received.drain(..).map(|Concluded { settlement, run }| (settlement, run)).unzip();
+            self.settle(&mut batch, &runs).await;
             self.hand.give_up(batch.iter().map(|settlement| &settlement.receipt));
-            batch.clear();
         }
     }
 
     /// Repeats a batch until the broker has it: verdicts are fenced, so a repetition after a
-    /// lost answer changes nothing. Its leases are renewed meanwhile. What is refused is halved, and
-    /// tried again after the rest, so that a verdict that cannot be stored is in no other's way.
-    async fn settle(&self, batch: &[Settlement]) {
+    /// lost answer changes nothing. Its leases are renewed meanwhile. What is too large together is
+    /// settled in parts, and a job whose verdict is too large alone fails.
+    async fn settle(&self, batch: &mut [Settlement], runs: &[Run]) {
         let mut tries = 0;
-        let mut parts = VecDeque::from([batch]);
-        while let Some(part) = parts.pop_front() {
-            match self.broker.settle(part).await {
+        let mut parts = vec![0..batch.len()];
+        while let Some(part) = parts.pop() {
+            let first = part.start;
+            match self.broker.settle(&batch[part.clone()]).await {
                 Ok(settled) => {
-                    self.count(part, &settled);
+                    self.count(&batch[part], &settled);
                     tries = 0;
                     continue;
                 }
                 Err(error @ BrokerError::Closed { .. }) => {
-                    let left: usize = parts.iter().map(|part| part.len()).sum();
+                    let left: usize = parts.iter().map(Range::len).sum();
                     return report::verdicts_dropped(part.len() + left, &error);
                 }
-                Err(BrokerError::Refused { .. }) if part.len() > 1 => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    parts.extend([first, second]);
+                Err(BrokerError::TooLarge { .. }) if part.len() > 1 => {
+                    let middle = first + part.len() / 2;
+                    parts.extend([middle..part.end, first..middle]);
                     continue;
                 }
                 Err(error) => {
-                    let error = error_chain(&error);
-                    tracing::error!(target: "hereafter::worker", error, jobs = part.len(), first = %part[0].job, "cannot write verdicts; trying again");
-                    parts.push_back(part);
+                    let reason = error_chain(&error);
+                    let is_too_large = matches!(error, BrokerError::TooLarge { .. });
+                    if is_too_large && !matches!(batch[first].verdict, Verdict::Failed { .. }) {
+                        let failure = runs[first].too_large(batch[first].job, &reason);
+                        report::verdict_too_large(&failure);
+                        batch[first].verdict = Verdict::Failed { failure }.shortened();
+                        parts.push(part);
+                        continue;
+                    }
+                    tracing::error!(target: "hereafter::worker", error = reason, jobs = part.len(), "cannot write verdicts; trying again");
+                    parts.push(part);
                 }
             }
             let pause = Duration::from_millis(50).saturating_mul(1 << tries.min(10));

@@ -23,6 +23,8 @@ pub struct Status {
     running: AtomicUsize,
     /// Plain functions past their deadline whose thread has not returned.
     stuck: AtomicUsize,
+    /// A job was past its time-out and would not go, so the worker stopped.
+    ends_stuck: AtomicBool,
     /// Verdicts that came too late.
     stale: AtomicU64,
     /// Deliveries so far.
@@ -52,6 +54,8 @@ pub struct Snapshot {
     pub running: usize,
     /// Slots held by plain functions that do not stop.
     pub stuck: usize,
+    /// Whether the worker stopped because a job was past its time-out and would not go.
+    pub ends_stuck: bool,
     /// Verdicts that came too late.
     pub stale: u64,
     /// Jobs that it was handed, since the start.
@@ -85,6 +89,7 @@ impl Status {
             failing_since: time(&self.failing_since),
             running: self.running.load(Ordering::SeqCst),
             stuck: self.stuck.load(Ordering::SeqCst),
+            ends_stuck: self.ends_stuck.load(Ordering::SeqCst),
             stale: self.stale.load(Ordering::SeqCst),
             taken: self.taken.load(Ordering::SeqCst),
             done: self.done.load(Ordering::SeqCst),
@@ -138,6 +143,10 @@ impl Status {
     }
 
     /// Counts a plain function that does not stop.
+    pub(crate) fn end_stuck(&self) {
+        self.ends_stuck.store(true, Ordering::SeqCst);
+    }
+
     pub(crate) fn stuck(&self) -> &AtomicUsize {
         &self.stuck
     }

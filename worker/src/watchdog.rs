@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
+use crate::status::Status;
 
 /// The deadlines of all jobs that run.
 #[derive(Debug, Default)]
@@ -35,6 +36,7 @@ impl Watchdog {
     /// Starts the thread, which ends with this.
     pub(crate) fn start(
         config: &WorkerConfig,
+        status: Arc<Status>,
         stop: CancellationToken,
     ) -> std::io::Result<Arc<Self>> {
         let watchdog = Arc::<Self>::default();
@@ -48,6 +50,7 @@ impl Watchdog {
                     target: "hereafter::worker",
                     "a job blocks a thread of the runtime past its time-out; the worker ends, and its process with it"
                 );
+                status.end_stuck();
                 stop.cancel();
                 thread::sleep(last);
                 // In order, it would have ended by now.
@@ -82,13 +85,16 @@ impl Drop for Watched<'_> {
 
 /// Whether a job was so late, before there was nobody more to watch.
 fn wait(watched: &Weak<Watchdog>, patience: Duration) -> bool {
+    let mut was_blocked = false;
     loop {
         thread::sleep(LOOK);
-        match watched.upgrade() {
-            None => return false,
-            Some(watchdog) if watchdog.is_blocked(patience) => return true,
-            Some(_) => {}
+        let Some(watchdog) = watched.upgrade() else { return false };
+        let is_blocked = watchdog.is_blocked(patience);
+        // After a pause of the whole process this thread may be the first to run.
+        if is_blocked && was_blocked {
+            return true;
         }
+        was_blocked = is_blocked;
     }
 }
 

@@ -191,7 +191,10 @@ impl Worker {
         }
         let stop = shutdown.stop_token().child_token();
         let watchdog = match self.config.ends_when_stuck {
-            true => Some(Watchdog::start(&self.config, stop.clone()).map_err(WorkerError::Thread)?),
+            true => {
+                let watchdog = Watchdog::start(&self.config, self.status.clone(), stop.clone());
+                Some(watchdog.map_err(WorkerError::Thread)?)
+            }
             false => None,
         };
         let hand = Arc::<Hand>::default();
@@ -312,7 +315,7 @@ impl Worker {
         let Ends { stop, watchdog, shutdown } = ends;
         let abort = shutdown.abort_token().child_token();
         let (batches, incoming) = mpsc::channel(1);
-        let (settlements, verdicts) = mpsc::channel(BATCH);
+        let (concluded, verdicts) = mpsc::channel(BATCH);
         let (all_stuck, alarm) = (CancellationToken::new(), Alarm::default());
         let slots = config.concurrency.get() as usize;
         let fetch = Fetch {
@@ -346,7 +349,7 @@ impl Worker {
             hand: hand.clone(),
             stop: stop.clone(),
             abort: abort.clone(),
-            settlements,
+            concluded,
             slots: Arc::new(Semaphore::new(slots)),
             suspects: Arc::new(Semaphore::new(1)),
             set_aside: Arc::new(Semaphore::new(slots)),

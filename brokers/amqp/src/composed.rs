@@ -17,6 +17,7 @@
 //! its queue, is found missing by the workers, who look into the store itself once in a while.
 
 use std::any::Any;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -94,11 +95,15 @@ impl Composed {
     }
 
     /// Leases the jobs that messages speak of, and acknowledges these.
-    async fn claim(&self, batch: Batch, request: &Reserve) -> Result<Vec<Delivery>, BrokerError> {
-        let jobs: Vec<JobId> = batch.received.iter().map(|it| it.message.job).collect();
-        let claim = Claim { jobs, lease: request.lease, worker: request.worker.clone() };
+    async fn claim(
+        &self,
+        mut batch: Batch,
+        request: &Reserve,
+    ) -> Result<Vec<Delivery>, BrokerError> {
         let claimed = async {
-            self.adopt(&batch).await?;
+            self.adopt(&mut batch).await?;
+            let jobs: Vec<JobId> = batch.received.iter().map(|it| it.message.job).collect();
+            let claim = Claim { jobs, lease: request.lease, worker: request.worker.clone() };
             self.outbox.claim(&claim).await
         };
         let shared = self.shared();
@@ -132,29 +137,54 @@ impl Composed {
     }
 
     /// Stores jobs that came as messages from programs that know no store. What the store can never take
-    /// is set aside, so that nothing waits behind it.
-    async fn adopt(&self, batch: &Batch) -> Result<(), BrokerError> {
+    /// leaves the batch and is set aside, so that nothing waits behind it.
+    async fn adopt(&self, batch: &mut Batch) -> Result<(), BrokerError> {
         let capabilities = self.store.capabilities();
         let (mut strangers, mut refused) = (Vec::new(), Vec::new());
-        for Received { message, .. } in batch.received.iter().filter(|it| !it.message.is_stored) {
+        for Received { tag, message, .. } in &batch.received {
+            if message.is_stored {
+                continue;
+            }
             match capabilities.check_job(&message.task, &message.envelope) {
-                Ok(()) => strangers.push(message.to_new()),
-                Err(limit) => refused.push((message.clone(), limit)),
+                Ok(()) => strangers.push((*tag, message.to_new())),
+                Err(limit) => refused.push((*tag, format!("{limit}: {}", limit.remedy()))),
             }
         }
+        let (tags, jobs): (Vec<u64>, Vec<NewJob>) = strangers.into_iter().unzip();
+        let stored = self.store_parts(&tags, &jobs, &mut refused).await;
         if !refused.is_empty() {
-            let shared = self.shared();
-            let setting_aside = async move || shared.set_aside(&refused).await;
+            let (shared, aside) = (self.shared(), batch.take(&refused));
+            let setting_aside = async move || {
+                shared.set_aside(aside).await;
+                Ok::<_, BrokerError>(())
+            };
             self.carrier.shared.driver.run(setting_aside).await?;
         }
-        let mut parts: Vec<&[NewJob]> = strangers.chunks(capabilities.max_batch).collect();
+        stored
+    }
+
+    /// Stores jobs, in order; those that are too large alone are told in `refused`, by their tags.
+    async fn store_parts(
+        &self,
+        tags: &[u64],
+        jobs: &[NewJob],
+        refused: &mut Vec<(u64, String)>,
+    ) -> Result<(), BrokerError> {
+        let most = self.store.capabilities().max_batch;
+        let mut parts: Vec<Range<usize>> = match jobs.len() {
+            0 => Vec::new(),
+            count => (0..count).step_by(most).map(|from| from..count.min(from + most)).collect(),
+        };
+        parts.reverse();
         while let Some(part) = parts.pop() {
-            match self.store.enqueue(part).await {
+            match self.store.enqueue(&jobs[part.clone()]).await {
                 Ok(_) => {}
-                // They may be too much together, and each is small enough.
-                Err(BrokerError::Refused { .. }) if part.len() > 1 => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    parts.extend([first, second]);
+                Err(BrokerError::TooLarge { .. }) if part.len() > 1 => {
+                    let middle = part.start + part.len() / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                }
+                Err(error @ BrokerError::TooLarge { .. }) => {
+                    refused.push((tags[part.start], error_chain(&error)));
                 }
                 Err(error) => return Err(error),
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lapin::uri::AMQPUri;
 use taskcore::Clock;
-use taskcore::broker::{ConnectError, check_password};
+use taskcore::broker::{ConnectError, check_password, shown_url};
 use url::Url;
 
 use crate::hosts::{self, Host};
@@ -49,7 +49,8 @@ impl AmqpOptions {
     /// [`ConnectError::InvalidUrl`] if it is no AMQP URL, or one of the options listed above has
     /// another value. The error does not show the password.
     pub fn parse(url: &str) -> Result<Self, ConnectError> {
-        Self::try_parse(url).map_err(|reason| ConnectError::InvalidUrl { url: shown(url), reason })
+        Self::try_parse(url)
+            .map_err(|reason| ConnectError::InvalidUrl { url: shown_url(url), reason })
     }
 
     /// The URL `url`, with the store `results` as its option of that name.
@@ -60,7 +61,7 @@ impl AmqpOptions {
     /// no URL. The error shows no password, and nothing of `results`.
     pub fn url_with_results(url: &str, results: &str) -> Result<String, ConnectError> {
         try_with_results(url, results)
-            .map_err(|reason| ConnectError::InvalidUrl { url: shown(url), reason })
+            .map_err(|reason| ConnectError::InvalidUrl { url: shown_url(url), reason })
     }
 
     /// The URL of the store that keeps jobs and results, if there is one.
@@ -220,21 +221,6 @@ fn parse_limit(value: &str) -> Result<Option<Duration>, String> {
 fn is_prefix(text: &str) -> bool {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     (1..=40).contains(&text.len()) && text.bytes().all(is_safe)
-}
-
-/// A URL as it may be shown, whether or not it is one.
-fn shown(url: &str) -> String {
-    match check_password(url).map(|()| Url::parse(url)) {
-        Ok(Ok(mut url)) => {
-            // It fails for a URL that cannot have a password, and then has none.
-            let _ = url.set_password(None);
-            // `results` may have one, too.
-            url.set_query(None);
-            url.set_fragment(None);
-            url.to_string()
-        }
-        _ => "amqp://…".to_owned(),
-    }
 }
 
 /// What to do about a URL that is none.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use taskcore::broker::{BrokerError, OverLimit, Reserve};
-use taskcore::{Failure, FailureKind};
+use taskcore::broker::{BrokerError, Reserve};
+use taskcore::{Failure, FailureKind, error_chain};
 
 use crate::NAME;
-use crate::message::{Message, Received};
+use crate::message::{Message, Outbound, Received};
 use crate::store::Shared;
 
 /// Messages of one session.
@@ -44,31 +44,39 @@ impl Shared {
         }
     }
 
-    /// Keeps messages that are above a limit of the store among the failed jobs of their queues, with the
-    /// reason.
-    pub(crate) async fn set_aside(
-        &self,
-        refused: &[(Message, OverLimit)],
-    ) -> Result<(), BrokerError> {
-        let session = self.link.session().await?;
-        let now = Timestamp::now();
-        let mut kept = Vec::with_capacity(refused.len());
-        for (message, limit) in refused {
-            let (job, queue) = (message.job, self.names.failed(&message.queue));
-            tracing::error!(target: "hereafter", %job, reason = %limit, kept_in = queue, "the store cannot take a message of another program");
-            let failure = Failure {
-                kind: FailureKind::Envelope,
-                task: message.task.clone(),
-                job,
-                attempt: 0,
-                error_type: None,
-                message: format!("{limit}: {}", limit.remedy()),
-                causes: Vec::new(),
-                permanent: true,
-            };
-            kept.push(message.failed(queue, &failure, NAME, now));
+    /// Keeps messages that the store can never take among the failed jobs of their queues, with the
+    /// reasons, and is done with them; if that fails, they are looked at again later.
+    pub(crate) async fn set_aside(&self, aside: Aside) {
+        let kept = async {
+            let session = self.link.session().await?;
+            let now = Timestamp::now();
+            let kept = aside.batch.received.iter().zip(&aside.reasons);
+            let kept: Vec<_> =
+                kept.map(|(it, reason)| self.kept(&it.message, reason, now)).collect();
+            session.publish(&kept).await?;
+            self.dealt_with(aside.batch.epoch, aside.batch.tags()).await
+        };
+        if let Err(error) = kept.await {
+            let error = error_chain(&error);
+            tracing::error!(target: "hereafter", error, "cannot set aside a message that the store cannot take");
+            self.put_back(aside.batch);
         }
-        Ok(session.publish(&kept).await?)
+    }
+
+    fn kept(&self, message: &Message, reason: &str, now: Timestamp) -> Outbound {
+        let (job, queue) = (message.job, self.names.failed(&message.queue));
+        tracing::error!(target: "hereafter", %job, reason, kept_in = queue, "the store cannot take a message of another program");
+        let failure = Failure {
+            kind: FailureKind::Envelope,
+            task: message.task.clone(),
+            job,
+            attempt: 0,
+            error_type: None,
+            message: reason.to_owned(),
+            causes: Vec::new(),
+            permanent: true,
+        };
+        message.failed(queue, &failure, NAME, now)
     }
 
     /// Puts messages back, because they could not be dealt with now.
@@ -80,7 +88,28 @@ impl Shared {
     }
 }
 
+/// Messages that the store can never take, and why.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    batch: Batch,
+    reasons: Vec<String>,
+}
+
 impl Batch {
+    /// Takes these out, by their tags.
+    pub(crate) fn take(&mut self, refused: &[(u64, String)]) -> Aside {
+        let (mut received, mut reasons) = (Vec::new(), Vec::new());
+        self.received.retain(|it| match refused.iter().find(|(tag, _)| *tag == it.tag) {
+            None => true,
+            Some((_, reason)) => {
+                received.push(it.clone());
+                reasons.push(reason.clone());
+                false
+            }
+        });
+        Aside { batch: Self { epoch: self.epoch, received }, reasons }
+    }
+
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }

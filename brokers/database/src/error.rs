@@ -131,6 +131,10 @@ impl Error {
         let broker = self.kind.name();
         match (&self.problem, self.remedy()) {
             (Problem::Closed, _) => BrokerError::Closed { broker },
+            (Problem::Limit(limit), _) => limit.clone().of_broker(broker),
+            (problem, Some(reason)) if problem.is_too_large(self.kind) => {
+                BrokerError::TooLarge { broker, reason, source }
+            }
             (_, Some(reason)) => BrokerError::Refused { broker, reason, source },
             (_, None) => BrokerError::Unavailable { broker, source },
         }
@@ -207,6 +211,24 @@ fn remedy(kind: Kind, store: &str, error: &sqlx::Error) -> Option<String> {
         Kind::Mysql => crate::mysql::remedy(error)?,
     };
     Some(format!("`{store}`: {remedy}"))
+}
+
+impl Problem {
+    /// Whether a value is larger than the database takes.
+    fn is_too_large(&self, kind: Kind) -> bool {
+        let Self::Statement { source, .. } = self else { return false };
+        match kind {
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite => of_database(source, |code| {
+                // SQLITE_TOOBIG.
+                code.parse::<u32>().is_ok_and(|extended| extended & 0xff == 18)
+            }),
+            #[cfg(feature = "postgres")]
+            Kind::Postgres => of_database(source, |code| code == "54000"),
+            #[cfg(feature = "mysql")]
+            Kind::Mysql => crate::mysql::is_too_large(source),
+        }
+    }
 }
 
 /// Whether another connection has a lock that was waited for in vain.

@@ -114,10 +114,14 @@ impl OverLimit {
         }
     }
 
-    /// As the answer of this broker.
+    /// As the answer of this broker: [`BrokerError::Refused`] for a batch, which can be split, and else
+    /// [`BrokerError::TooLarge`].
     #[must_use]
     pub fn of_broker(self, broker: &'static str) -> BrokerError {
-        let reason = self.remedy().to_owned();
-        BrokerError::Refused { broker, reason, source: Box::new(self) }
+        let (reason, source) = (self.remedy().to_owned(), Box::new(self.clone()));
+        match self {
+            Self::Batch { .. } => BrokerError::Refused { broker, reason, source },
+            _ => BrokerError::TooLarge { broker, reason, source },
+        }
     }
 }

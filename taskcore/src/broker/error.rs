@@ -27,6 +27,18 @@ pub enum BrokerError {
         #[source]
         source: BoxError,
     },
+    /// Something in the call is larger than the broker takes, and can never be stored; what else was in
+    /// the call can be, without it.
+    #[error("{broker} cannot take that much: {reason}")]
+    TooLarge {
+        /// The broker's name.
+        broker: &'static str,
+        /// What is too large, and what to do.
+        reason: String,
+        /// What was found.
+        #[source]
+        source: BoxError,
+    },
     /// This broker has no such operation; see its capabilities.
     #[error("{broker} does not support {operation}")]
     Unsupported {

@@ -49,6 +49,6 @@ pub use schedules::{
     DueSchedules, Fired, Firing, Found, Hold, NewSchedule, Origin, Put, ScheduleFilter,
     ScheduleRecord, Schedules, Seen, Template,
 };
-pub use secret::check_password;
+pub use secret::{check_password, shown_url};
 pub use unique::{OnConflict, Unique, UniqueScope};
 pub use verdict::{Extended, Keep, Settled, Settlement, Verdict};

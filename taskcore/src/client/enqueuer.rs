@@ -101,7 +101,12 @@ impl Enqueuer {
         let broker = self.broker().map_err(|error| failed(Arc::new(error)))?;
         let runtime = Handle::current();
         let (answer, answered) = oneshot::channel();
-        let at_once = broker.capabilities().enqueues_at_once;
+        let capabilities = broker.capabilities();
+        // It would be refused with all that share its batch.
+        if let Err(limit) = capabilities.check_job(&job.task, &job.envelope) {
+            return Err(failed(Arc::new(limit.of_broker(broker.name()))));
+        }
+        let at_once = capabilities.enqueues_at_once;
         if self.join(runtime.id(), Waiting { job, answer }, at_once) {
             let queues = self.queues.clone();
             let sending =

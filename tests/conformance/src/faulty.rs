@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use taskcore::QueueName;
 use taskcore::broker::{
     Broker, BrokerError, Cancelled, Capabilities, Cursor, Delivery, Depth, Enqueued, Extended,
-    Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep,
+    Maintain, NewJob, Receipt, Reserve, Settled, Settlement, Upkeep, Verdict,
 };
+use taskcore::{JobId, QueueName};
 
 /// Wraps a broker and spoils those of its calls that the test names.
 ///
@@ -71,8 +71,12 @@ pub enum Fault {
     LostReply,
     /// It does not happen, and answers [`BrokerError::Refused`].
     Refused,
-    /// As [`Refused`](Self::Refused) if it has several entries; one alone happens.
+    /// It does not happen if it has several entries, and answers [`BrokerError::TooLarge`]; one alone
+    /// happens.
     TooMuch,
+    /// It does not happen if this job is in it, and answers [`BrokerError::TooLarge`], until the job is
+    /// settled as failed.
+    TooLarge(JobId),
     /// It happens after this span.
     Delayed(Duration),
     /// It happens, and its answer comes after this span.
@@ -134,25 +138,32 @@ impl Faulty {
         operation: Operation,
         call: impl Future<Output = Result<T, BrokerError>>,
     ) -> Result<T, BrokerError> {
-        self.spoil_batch(operation, 1, call).await
+        self.spoil_if(operation, |_| false, call).await
     }
 
-    async fn spoil_batch<T>(
+    /// `is_too_much` says of [`Fault::TooMuch`] and [`Fault::TooLarge`] whether they concern this call.
+    async fn spoil_if<T>(
         &self,
         operation: Operation,
-        entries: usize,
+        is_too_much: impl Fn(&Fault) -> bool,
         call: impl Future<Output = Result<T, BrokerError>>,
     ) -> Result<T, BrokerError> {
         let broker = self.broker.name();
         match self.fault(operation) {
             None => call.await,
-            Some(Fault::TooMuch) if entries <= 1 => call.await,
+            Some(fault @ (Fault::TooMuch | Fault::TooLarge(_))) => {
+                if !is_too_much(&fault) {
+                    return call.await;
+                }
+                let reason = "a test told it to".to_owned();
+                Err(BrokerError::TooLarge { broker, reason, source: Box::new(Injected::Refusal) })
+            }
             Some(Fault::LostCall) => Err(unavailable(broker, Injected::Call)),
             Some(Fault::LostReply) => {
                 call.await?;
                 Err(unavailable(broker, Injected::Reply))
             }
-            Some(Fault::Refused | Fault::TooMuch) => {
+            Some(Fault::Refused) => {
                 let reason = "a test told it to".to_owned();
                 Err(BrokerError::Refused { broker, reason, source: Box::new(Injected::Refusal) })
             }
@@ -185,7 +196,11 @@ impl Broker for Faulty {
     }
 
     async fn enqueue(&self, batch: &[NewJob]) -> Result<Vec<Enqueued>, BrokerError> {
-        self.spoil_batch(Operation::Enqueue, batch.len(), self.broker.enqueue(batch)).await
+        let is_too_much = |fault: &Fault| match fault {
+            Fault::TooLarge(job) => batch.iter().any(|new| new.id == *job),
+            _ => batch.len() > 1,
+        };
+        self.spoil_if(Operation::Enqueue, is_too_much, self.broker.enqueue(batch)).await
     }
 
     async fn reserve(&self, request: &Reserve) -> Result<Vec<Delivery>, BrokerError> {
@@ -197,7 +212,14 @@ impl Broker for Faulty {
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
-        self.spoil_batch(Operation::Settle, batch.len(), self.broker.settle(batch)).await
+        let is_failed = |verdict: &Verdict| matches!(verdict, Verdict::Failed { .. });
+        let is_too_much = |fault: &Fault| match fault {
+            Fault::TooLarge(job) => {
+                batch.iter().any(|it| it.job == *job && !is_failed(&it.verdict))
+            }
+            _ => batch.len() > 1,
+        };
+        self.spoil_if(Operation::Settle, is_too_much, self.broker.settle(batch)).await
     }
 
     async fn extend(

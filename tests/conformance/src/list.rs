@@ -387,6 +387,7 @@ macro_rules! __cases {
                         queues_are_told_apart_by_every_character
                         a_batch_above_the_limit_is_refused_as_a_whole
                         a_batch_with_an_envelope_above_the_limit_is_refused_as_a_whole
+                        a_batch_with_a_name_above_the_limit_is_refused_as_a_whole
                         an_empty_batch_answers_an_empty_list
                     ]
                     batched [

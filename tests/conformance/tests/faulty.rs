@@ -56,7 +56,7 @@ async fn what_is_too_much_happens_one_by_one() {
     let broker = faulty();
     broker.always(Operation::Enqueue, Fault::TooMuch);
     let error = broker.enqueue(&[job(), job()]).await.unwrap_err();
-    assert!(matches!(error, BrokerError::Refused { .. }));
+    assert!(matches!(error, BrokerError::TooLarge { .. }));
     broker.enqueue(&[job()]).await.unwrap();
     assert_eq!(ready(&broker).await, 1);
 }

@@ -58,6 +58,13 @@ pub async fn block_runtime(ledger: PathBuf) -> std::io::Result<()> {
     }
 }
 
+/// Blocks a thread of the runtime for so many milliseconds.
+#[register_task(timeout = "300ms", retries = 0)]
+pub async fn block_for(ms: u64) -> u64 {
+    thread::sleep(Duration::from_millis(ms));
+    ms
+}
+
 /// Computes without end.
 #[register_task(timeout = "300ms", retries = 0)]
 pub fn spin() {

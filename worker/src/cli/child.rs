@@ -50,8 +50,8 @@ pub(super) fn arguments(
     let mut given = given.into_iter();
     while let Some(arg) = given.next() {
         match arg.to_str().and_then(secret) {
-            Some((variable, "")) => variables.extend(given.next().map(|url| (variable, url))),
-            Some((variable, url)) => variables.push((variable, url.into())),
+            Some((variable, None)) => variables.extend(given.next().map(|url| (variable, url))),
+            Some((variable, Some(url))) => variables.push((variable, url.into())),
             None => args.push(arg),
         }
     }
@@ -59,14 +59,19 @@ pub(super) fn arguments(
 }
 
 /// The variable that says the same as this argument, and the value if it is a part of it.
-fn secret(arg: &str) -> Option<(&'static str, &str)> {
+fn secret(arg: &str) -> Option<(&'static str, Option<&str>)> {
     let flags =
         [("--url", "HEREAFTER_URL"), ("-u", "HEREAFTER_URL"), ("--results", "HEREAFTER_RESULTS")];
     flags.into_iter().find_map(|(flag, variable)| {
         let rest = arg.strip_prefix(flag)?;
-        // A short flag needs no sign before its value.
-        let is_flag = rest.is_empty() || rest.starts_with('=') || !flag.starts_with("--");
-        is_flag.then(|| (variable, rest.strip_prefix('=').unwrap_or(rest)))
+        let value = match rest.strip_prefix('=') {
+            Some(value) => Some(value),
+            None if rest.is_empty() => None,
+            // A short flag needs no sign before its value.
+            None if !flag.starts_with("--") => Some(rest),
+            None => return None,
+        };
+        Some((variable, value))
     })
 }
 
@@ -87,6 +92,8 @@ mod tests {
             assert_eq!(args, ["run", "--burst"]);
             assert_eq!(variables, [("HEREAFTER_URL", OsString::from("x://y"))]);
         }
+        let (args, variables) = arguments(["--url=", "run"].map(OsString::from));
+        assert_eq!((args, variables), (vec!["run".into()], vec![("HEREAFTER_URL", "".into())]));
         let (args, variables) = arguments(["--results=x://y", "--unrelated"].map(OsString::from));
         assert_eq!((args.len(), variables[0].0), (1, "HEREAFTER_RESULTS"));
     }

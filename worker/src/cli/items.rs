@@ -50,10 +50,10 @@ async fn print_all(store: &Store, job: JobId) -> Result<(), CliError> {
 fn line(item: &Payload) -> String {
     let bytes = item.as_slice();
     match serde_json::from_slice::<&RawValue>(bytes) {
-        Ok(json) => format!("{}\n", shown_json(json)),
+        Ok(json) => format!("{}\n", shown_json(json.get())),
         Err(_) => {
-            let text = serde_json::value::to_raw_value(&String::from_utf8_lossy(bytes));
-            format!("{}\n", shown_json(&text.expect("a text has a JSON form")))
+            let text = serde_json::Value::from(String::from_utf8_lossy(bytes));
+            format!("{}\n", shown_json(&text.to_string()))
         }
     }
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::error::CliError;
 use crate::logging::Color;
@@ -35,7 +34,7 @@ impl Output {
     ) -> Result<(), CliError> {
         let printed = match self.format {
             Format::Json => serde_json::to_string_pretty(value)
-                .map(|json| json + "\n")
+                .map(|json| json.lines().map(|line| shown_json(line) + "\n").collect())
                 .map_err(|error| CliError::Output(error.into()))?,
             Format::Text => text(value),
         };
@@ -50,7 +49,7 @@ impl Output {
         text: impl Fn(&T) -> String,
     ) -> Result<(), CliError> {
         let line = |value: &T| match self.format {
-            Format::Json => serde_json::to_string(value).map(|json| json + "\n"),
+            Format::Json => serde_json::to_string(value).map(|json| shown_json(&json) + "\n"),
             Format::Text => Ok(text(value)),
         };
         let printed: Result<String, _> = values.iter().map(line).collect();
@@ -92,8 +91,8 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// JSON from a job on one line, as the same JSON.
-pub(crate) fn shown_json(json: &RawValue) -> String {
-    escaped(json.get(), |letter, shown| match letter {
+pub(crate) fn shown_json(json: &str) -> String {
+    escaped(json, |letter, shown| match letter {
         // Between values: inside of texts JSON has none of them.
         '\n' | '\r' | '\t' => shown.push(' '),
         _ => {
@@ -160,8 +159,7 @@ mod tests {
     #[test]
     fn json_from_a_job_is_shown_as_the_same_json() {
         let json = "{\n\"a\": [\"\u{9b}2J\u{7f}\u{202e}\", \"\u{e0001}\", 1]\r\n}";
-        let given: Box<RawValue> = serde_json::from_str(json).unwrap();
-        let shown = shown_json(&given);
+        let shown = shown_json(json);
         assert_eq!(shown, r#"{ "a": ["\u009b2J\u007f\u202e", "\udb40\udc01", 1]  }"#);
         let read = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
         assert_eq!(read(&shown), read(json));

@@ -132,7 +132,7 @@ mod tests {
         let url = "amqp://host/jobs?results=postgres%3A%2F%2Fme%3Asecret%40db%2Fjobs&prefix=a";
         let shown = "amqp://host/jobs?results=postgres%3A%2F%2Fme%3A***%40db%2Fjobs&prefix=a";
         assert_eq!(without_password(url), shown);
-        assert_eq!(without_password("sqlite://a@b/tasks.db"), "sqlite://a@b/tasks.db");
+        assert_eq!(without_password("sqlite://tasks/a@b.db"), "sqlite://tasks/a@b.db");
         assert_eq!(without_password("postgres://me:12/secret@db/jobs"), "postgres");
     }
 

@@ -1,9 +1,11 @@
 //! `run --processes`: workers in processes of their own, each replaced when it ends.
 
 use std::num::{NonZeroU16, NonZeroU64};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use taskcore::error_chain;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::runtime::Builder;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -51,10 +53,13 @@ pub(super) fn run(settings: &WorkerSettings, count: NonZeroU16) -> Result<(), Cl
     let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Runtime)?;
     runtime.block_on(async {
         tracing::info!(target: "hereafter::worker", processes = count, "starting processes");
-        let all = (1..=count.get()).map(|number| Place::new(number, settings, &shutdown).keep());
-        let ended = futures::future::try_join_all(all).await;
+        // Asked once: a new version of the program may take its place in the file system.
+        let program = std::env::current_exe().map_err(CliError::Spawn)?;
+        let place = |number| Place::new(number, settings, &program, &shutdown).keep();
+        // Where one cannot be, the others stop in order.
+        let ended = futures::future::join_all((1..=count.get()).map(place)).await;
         tracing::info!(target: "hereafter::worker", "all processes have ended");
-        ended.map(drop)
+        ended.into_iter().collect()
     })
 }
 
@@ -62,6 +67,7 @@ pub(super) fn run(settings: &WorkerSettings, count: NonZeroU16) -> Result<(), Cl
 struct Place<'a> {
     number: u16,
     settings: &'a WorkerSettings,
+    program: &'a Path,
     shutdown: &'a Shutdown,
     /// Whether one has worked here.
     has_worked: bool,
@@ -87,15 +93,32 @@ enum Ended {
 }
 
 impl<'a> Place<'a> {
-    fn new(number: u16, settings: &'a WorkerSettings, shutdown: &'a Shutdown) -> Self {
-        Self { number, settings, shutdown, has_worked: false, pause: FIRST_PAUSE }
+    fn new(
+        number: u16,
+        settings: &'a WorkerSettings,
+        program: &'a Path,
+        shutdown: &'a Shutdown,
+    ) -> Self {
+        Self { number, settings, program, shutdown, has_worked: false, pause: FIRST_PAUSE }
     }
 
     /// Keeps a process here until it is to be no more. An error where none can be.
     async fn keep(mut self) -> Result<(), CliError> {
         while !self.shutdown.is_requested() {
             let started = Instant::now();
-            let mut process = self.start()?;
+            let mut process = match self.start() {
+                Ok(process) => process,
+                Err(error) if self.has_worked => {
+                    let error = error_chain(&error);
+                    tracing::error!(target: "hereafter::worker", process = self.number, error, "cannot start a process; trying again");
+                    self.rest(false, Duration::ZERO).await;
+                    continue;
+                }
+                Err(error) => {
+                    self.shutdown.request();
+                    return Err(error);
+                }
+            };
             let pid = process.child.id().unwrap_or_default();
             tracing::info!(target: "hereafter::worker", process = self.number, pid, "process started");
             let ended = self.wait(&mut process).await?;
@@ -120,14 +143,15 @@ impl<'a> Place<'a> {
                 }
             }
             self.has_worked |= !matches!(&ended, Ended::Alone(status) if status.code() == Some(i32::from(REFUSED)));
-            self.rest(&ended, has_lived).await;
+            let is_used_up =
+                matches!(&ended, Ended::Alone(status) if status.code() == Some(i32::from(USED_UP)));
+            self.rest(is_used_up, has_lived).await;
         }
         Ok(())
     }
 
     fn start(&self) -> Result<Process, CliError> {
-        let program = std::env::current_exe().map_err(CliError::Spawn)?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(self.program);
         // The way that led here leads there as well.
         let (args, variables) = child::arguments(std::env::args_os().skip(1));
         command.args(args).envs(variables).env(child::VARIABLE, self.number.to_string());
@@ -146,33 +170,36 @@ impl<'a> Place<'a> {
     async fn wait(&self, process: &mut Process) -> Result<Ended, CliError> {
         let mut ticks = interval(LOOK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut is_large = false;
+        let mut large_since = None;
         loop {
             tokio::select! {
                 status = process.child.wait() => {
                     let status = status.map_err(CliError::Spawn)?;
-                    return Ok(if is_large { Ended::TooLarge } else { Ended::Alone(status) });
+                    return Ok(if large_since.is_some() { Ended::TooLarge } else { Ended::Alone(status) });
                 }
                 () = self.shutdown.requested() => return self.stop(process).await,
                 _ = ticks.tick(), if self.settings.processes.max_memory.is_some() => {
-                    is_large |= self.limit_memory(process, is_large);
+                    if self.limit_memory(process, large_since) {
+                        large_since.get_or_insert_with(Instant::now);
+                    }
                 }
             }
         }
     }
 
-    /// Tells a process to stop that has more memory than it may, and kills one that has half as much again;
-    /// whether it was told.
-    fn limit_memory(&self, process: &mut Process, was_told: bool) -> bool {
+    /// Tells a process to stop that has more memory than it may, and kills one that has half as much again,
+    /// or was told long ago; whether it was told.
+    fn limit_memory(&self, process: &mut Process, told: Option<Instant>) -> bool {
         let limit = self.settings.processes.max_memory.unwrap_or(u64::MAX);
         let Some(bytes) = process.child.id().and_then(memory) else { return false };
-        if bytes > limit / 2 * 3 {
+        let is_late = told.is_some_and(|told| told.elapsed() > self.patience());
+        if bytes > limit / 2 * 3 || is_late {
             tracing::error!(target: "hereafter::worker", process = self.number, bytes, limit, "process takes far too much memory; killing it");
             // It may have ended.
             let _ = process.child.start_kill();
             return true;
         }
-        if bytes > limit && !was_told {
+        if bytes > limit && told.is_none() {
             tracing::warn!(target: "hereafter::worker", process = self.number, bytes, limit, "process takes too much memory; it stops, and another is started");
             terminate(process);
             return true;
@@ -183,8 +210,7 @@ impl<'a> Place<'a> {
     /// Tells it to stop, and once more when somebody does not want to wait; kills it if it does not.
     async fn stop(&self, process: &mut Process) -> Result<Ended, CliError> {
         terminate(process);
-        let config = &self.settings.config;
-        let patience = config.grace + config.cancel_grace + LAST;
+        let patience = self.patience();
         tokio::select! {
             _ = process.child.wait() => return Ok(Ended::Told),
             () = sleep(patience) => {}
@@ -197,12 +223,14 @@ impl<'a> Place<'a> {
         Ok(Ended::Told)
     }
 
+    /// How long a process may take that was told to stop.
+    fn patience(&self) -> Duration {
+        let config = &self.settings.config;
+        config.grace + config.cancel_grace + LAST
+    }
+
     /// Waits before the next one, the longer the more of them ended soon.
-    async fn rest(&mut self, ended: &Ended, has_lived: Duration) {
-        let is_used_up = match ended {
-            Ended::Alone(status) => status.code() == Some(i32::from(USED_UP)),
-            _ => true,
-        };
+    async fn rest(&mut self, is_used_up: bool, has_lived: Duration) {
         if is_used_up || has_lived > SOON {
             self.pause = FIRST_PAUSE;
             return;

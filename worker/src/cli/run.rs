@@ -92,7 +92,7 @@ async fn work_on(
         never = idle::explain(&view) => match never {},
     }
     let now = status.snapshot();
-    let is_used_up = now.stuck > 0 || max_jobs.is_some_and(|most| now.taken >= most.get());
+    let is_used_up = now.ends_stuck || max_jobs.is_some_and(|most| now.taken >= most.get());
     if is_replaced && is_used_up { Err(CliError::UsedUp) } else { Ok(()) }
 }
 

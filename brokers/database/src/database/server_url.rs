@@ -1,6 +1,5 @@
-//! URLs of servers: which options are ours, and how they are shown.
+//! URLs of servers: which options are ours.
 
-use taskcore::broker::check_password;
 use url::Url;
 
 /// A URL with the options that the driver has, and ours. What is neither is left out, with a warning
@@ -23,21 +22,4 @@ pub(crate) fn parted(
         url.query_pairs_mut().extend_pairs(&theirs);
     }
     (url, ours)
-}
-
-/// A URL without its password and its options.
-pub(crate) fn shown(mut url: Url) -> String {
-    // It fails for a URL that cannot have a password, and then has none.
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url.to_string()
-}
-
-/// The same of any text.
-pub(crate) fn shown_text(url: &str, scheme: &str) -> String {
-    match check_password(url).map(|()| Url::parse(url)) {
-        Ok(Ok(url)) => shown(url),
-        _ => format!("{scheme}://…"),
-    }
 }

@@ -42,7 +42,7 @@ mod remedy;
 mod statements;
 
 pub(crate) use link::{MysqlLink, open, pending};
-pub(crate) use remedy::{is_lost, is_transient, remedy};
+pub(crate) use remedy::{is_lost, is_too_large, is_transient, remedy};
 #[cfg(test)]
 pub(crate) use statements::OLDEST_READY;
 

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPool};
 use taskcore::Clock;
-use taskcore::broker::{ConnectError, check_password};
+use taskcore::broker::{ConnectError, check_password, shown_url};
 use url::Url;
 
 use crate::DatabaseOptions;
-use crate::database::server_url::{parted, shown, shown_text};
+use crate::database::server_url::parted;
 use crate::database::{IfMissing, KEPT_EVENTS, prefix};
 
 /// Where the store is and how it is kept.
@@ -70,7 +70,7 @@ impl MysqlOptions {
     /// listed above has another value. The error does not show the password.
     pub fn parse(url: &str) -> Result<Self, ConnectError> {
         Self::try_parse(url)
-            .map_err(|reason| ConnectError::InvalidUrl { url: shown_text(url, "mysql"), reason })
+            .map_err(|reason| ConnectError::InvalidUrl { url: shown_url(url), reason })
     }
 
     fn try_parse(url: &str) -> Result<Self, String> {
@@ -106,7 +106,7 @@ impl MysqlOptions {
     /// [`ConnectError::InvalidUrl`] if it has other characters than letters, digits and `_`, starts
     /// with a digit, or has more than 40.
     pub fn prefix(self, prefix: &str) -> Result<Self, ConnectError> {
-        let url = shown(self.connect.to_url_lossy());
+        let url = shown_url(self.connect.to_url_lossy().as_str());
         self.try_prefix(prefix).map_err(|reason| ConnectError::InvalidUrl { url, reason })
     }
 
@@ -139,7 +139,7 @@ impl MysqlOptions {
 
     /// What errors call the store.
     pub(super) fn label(&self) -> String {
-        format!("{}, tables {}*", shown(self.connect.to_url_lossy()), self.prefix)
+        format!("{}, tables {}*", shown_url(self.connect.to_url_lossy().as_str()), self.prefix)
     }
 }
 

@@ -38,7 +38,9 @@ pub(crate) fn remedy(error: &sqlx::Error) -> Option<&'static str> {
             "a value is larger than it takes in one message: raise `max_allowed_packet`, or store \
              the data elsewhere and pass a reference"
         }
-        1406 => "a name has more than 1000 bytes, or a unique key more than 2000: shorten it",
+        1406 => {
+            "the name of a worker or a schedule has more than 1000 bytes, or a unique key more than 2000: shorten it"
+        }
         // Connections, resources, an administrator, locks and time-outs, other transactions.
         1020
         | 1040
@@ -66,6 +68,11 @@ pub(crate) fn remedy(error: &sqlx::Error) -> Option<&'static str> {
 /// deadlock, a lock that was waited for in vain, or a row that has changed.
 pub(crate) fn is_transient(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(1020 | 1205 | 1213))
+}
+
+/// Whether a value is larger than a message to the server, or than its column, may be.
+pub(crate) fn is_too_large(error: &sqlx::Error) -> bool {
+    matches!(number(error), Some(1153 | 1301 | 1406 | 3170))
 }
 
 /// Whether the connection is lost, or the server is about to end it.

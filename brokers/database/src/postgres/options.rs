@@ -6,11 +6,11 @@ use std::str::FromStr;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use taskcore::Clock;
-use taskcore::broker::{ConnectError, check_password};
+use taskcore::broker::{ConnectError, check_password, shown_url};
 use url::Url;
 
 use crate::DatabaseOptions;
-use crate::database::server_url::{parted, shown, shown_text};
+use crate::database::server_url::parted;
 use crate::database::{IfMissing, KEPT_EVENTS};
 
 /// Where the store is and how it is kept.
@@ -109,7 +109,7 @@ impl PostgresOptions {
     /// has another value. The error does not show the password.
     pub fn parse(url: &str) -> Result<Self, ConnectError> {
         Self::try_parse(url)
-            .map_err(|reason| ConnectError::InvalidUrl { url: shown_text(url, "postgres"), reason })
+            .map_err(|reason| ConnectError::InvalidUrl { url: shown_url(url), reason })
     }
 
     fn try_parse(url: &str) -> Result<Self, String> {
@@ -149,7 +149,7 @@ impl PostgresOptions {
     /// [`ConnectError::InvalidUrl`] if it has other characters than letters, digits and `_`, or more
     /// than 40.
     pub fn schema(self, schema: &str) -> Result<Self, ConnectError> {
-        let url = shown(self.connect.to_url_lossy());
+        let url = shown_url(self.connect.to_url_lossy().as_str());
         self.try_schema(schema).map_err(|reason| ConnectError::InvalidUrl { url, reason })
     }
 
@@ -204,7 +204,7 @@ impl PostgresOptions {
 
     /// What errors call the store.
     pub(super) fn label(&self) -> String {
-        format!("{}, schema {}", shown(self.connect.to_url_lossy()), self.schema)
+        format!("{}, schema {}", shown_url(self.connect.to_url_lossy().as_str()), self.schema)
     }
 }
 

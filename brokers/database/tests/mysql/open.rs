@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sqlx::mysql::MySqlPoolOptions;
 use taskbroker_database::mysql::{MysqlBroker, MysqlOptions};
-use taskcore::broker::ConnectError;
+use taskcore::broker::{Broker, BrokerError, ConnectError, Reserve};
 use taskservers::MariaDb;
 
-use crate::rig::{Rig, in_time, jobs, refusal, store};
+use crate::rig::{Rig, in_time, jobs, refusal, request, store, take};
 
 #[tokio::test]
 async fn who_may_not_in_is_told_what_to_look_at_and_never_the_password() {
@@ -69,12 +69,14 @@ async fn a_server_that_stands_still_does_not_hold_a_program_for_ever() {
 #[tokio::test]
 async fn what_does_not_fit_is_refused_with_what_to_do() {
     let broker = Rig::shared().open().await;
-    let long = taskcore::broker::NewJob { task: "t".repeat(1001).into(), ..crate::rig::job() };
-    let error = taskcore::broker::Broker::enqueue(&*broker, &[long]).await.unwrap_err();
-    let text = taskcore::error_chain(&error);
-    assert!(text.contains("a name has more than 1000 bytes"), "{text}");
-    // The next one is stored as before.
     store(&broker, &jobs(1)).await;
+    let long = Reserve { worker: "w".repeat(1001), ..request(1, Duration::ZERO) };
+    let error = broker.reserve(&long).await.unwrap_err();
+    assert!(matches!(error, BrokerError::TooLarge { .. }), "{error:?}");
+    let text = taskcore::error_chain(&error);
+    assert!(text.contains("the name of a worker or a schedule has more than 1000 bytes"), "{text}");
+    // The next one is handed out as before.
+    assert_eq!(take(&broker, 1).await.len(), 1);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ mod proxy;
 mod report;
 mod trouble;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,8 +59,9 @@ struct Blowing {
     at_server: Option<JoinHandle<anyhow::Result<Server>>>,
     url: String,
     crew: Vec<Member>,
-    /// What is to be made good, and when.
-    remedies: Vec<(Instant, Remedy)>,
+    /// What is to be made good, and when. The latest of what is alike counts: what comes on top of a
+    /// trouble lasts for its own time.
+    remedies: HashMap<Remedy, Instant>,
     since: Instant,
     /// What went wrong so far.
     struck: Vec<Struck>,
@@ -70,7 +71,7 @@ struct Blowing {
 }
 
 /// How something is made good that went wrong with a member.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Remedy {
     Thaw(usize),
     SetClock(usize),
@@ -126,7 +127,7 @@ impl Storm {
             at_server: None,
             url,
             crew,
-            remedies: Vec::new(),
+            remedies: HashMap::new(),
             since: Instant::now(),
             struck: Vec::new(),
             ended: HashSet::new(),
@@ -218,10 +219,9 @@ impl Blowing {
             self.server = Some(done.await.context("the server does not come back")??);
         }
         let now = Instant::now();
-        let (due, later) = self.remedies.drain(..).partition(|(at, _)| *at <= now);
-        self.remedies = later;
-        let due: Vec<(Instant, Remedy)> = due;
-        for (_, remedy) in due {
+        let due = self.remedies.extract_if(|_, at| *at <= now);
+        let due: Vec<Remedy> = due.map(|(remedy, _)| remedy).collect();
+        for remedy in due {
             self.remedy(remedy)?;
         }
         self.crew.iter_mut().try_for_each(Member::attend)?;
@@ -291,7 +291,7 @@ impl Blowing {
         };
         let name = self.crew[member].name.clone();
         self.note(trouble, name);
-        self.remedies.extend(remedy.map(|remedy| (until, remedy)));
+        self.remedies.extend(remedy.map(|remedy| (remedy, until)));
         Ok(())
     }
 
@@ -310,7 +310,7 @@ impl Blowing {
         }
         for member in 0..self.crew.len() {
             self.crew[member].limit_files(Some(size))?;
-            self.remedies.push((until, Remedy::FreeDisk(member)));
+            self.remedies.insert(Remedy::FreeDisk(member), until);
         }
         self.note(Trouble::FullDisk, ALL);
         Ok(())
@@ -359,7 +359,9 @@ impl Blowing {
                 Trouble::Closed => way.set(Weather::Closed),
                 other => anyhow::bail!("`{other}` is nothing that a network does"),
             }
-            self.remedies.push((until, Remedy::Clear(member, proxy)));
+            if !matches!(trouble, Trouble::Cut | Trouble::CutInTheMiddle) {
+                self.remedies.insert(Remedy::Clear(member, proxy), until);
+            }
         }
         let to = if is_for_all { ALL.to_owned() } else { self.crew[member].name.clone() };
         self.note(trouble, to);

@@ -123,7 +123,15 @@ pub async fn a_batch_with_an_envelope_above_the_limit_is_refused_as_a_whole(harn
     let lab = Lab::open(harness).await;
     let limit = lab.broker().capabilities().max_envelope;
     let large = NewJob { envelope: vec![0; limit + 1].into(), ..plain_job() };
-    assert_refused(lab.broker().enqueue(&[plain_job(), large, plain_job()]).await);
+    assert_too_large(lab.broker().enqueue(&[plain_job(), large, plain_job()]).await);
+    lab.assert_depth(Counts::default()).await;
+}
+
+/// So is one of a task whose name is longer than any store has room for.
+pub async fn a_batch_with_a_name_above_the_limit_is_refused_as_a_whole(harness: &dyn Harness) {
+    let lab = Lab::open(harness).await;
+    let long = NewJob { task: "n".repeat(NewJob::MAX_TASK + 1).into(), ..plain_job() };
+    assert_too_large(lab.broker().enqueue(&[plain_job(), long, plain_job()]).await);
     lab.assert_depth(Counts::default()).await;
 }
 
@@ -142,6 +150,12 @@ pub async fn an_empty_batch_answers_an_empty_list(harness: &dyn Harness) {
     let request = Reserve { queues: Vec::new(), ..lab.request(1) };
     assert!(lab.broker().reserve(&request).await.unwrap().is_empty());
     lab.assert_depth(Counts::running(1)).await;
+}
+
+fn assert_too_large<T: std::fmt::Debug>(answer: Result<T, BrokerError>) {
+    let error = answer.expect_err("a call above a limit must be refused");
+    assert!(matches!(error, BrokerError::TooLarge { .. }), "{error:?}");
+    assert!(!error.is_transient());
 }
 
 fn assert_refused<T: std::fmt::Debug>(answer: Result<T, BrokerError>) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hereafter::FailureKind;
 use hereafter::broker::{Connection, JobState};
 use hereafter::prelude::*;
 use hereafter::worker::Worker;
@@ -61,14 +62,33 @@ on_each_broker! {
     async fn verdicts_that_are_too_much_together_are_settled_one_by_one(world: World) {
         let (faulty, client) = faulty(&world);
         let jobs = client.delay_all((0..20).map(double)).await.unwrap();
-        // Behind the first one the others pile up.
-        faulty.next(Operation::Settle, Fault::Delayed(Duration::from_millis(300)));
+        // While the first ones are tried again, the others pile up.
+        faulty.next(Operation::Settle, Fault::Refused);
         faulty.always(Operation::Settle, Fault::TooMuch);
         let drained = world.drain_with(Worker::builder(client).without_hooks()).await;
         assert_eq!((drained.done, drained.stale), (20, 0));
-        assert!(faulty.calls(Operation::Settle) > 20, "no batch was refused");
+        assert!(faulty.calls(Operation::Settle) > 21, "no batch was too much");
         for (n, job) in (0..).zip(jobs) {
             assert_eq!(job.await, Ok(n * 2));
+        }
+    }
+
+    async fn a_verdict_that_is_too_large_fails_its_job_and_no_other_waits_for_it(world: World) {
+        let (faulty, client) = faulty(&world);
+        let jobs = client.delay_all((0..20).map(double)).await.unwrap();
+        faulty.always(Operation::Settle, Fault::TooLarge(jobs[7].id()));
+        let drained = world.drain_with(Worker::builder(client).without_hooks()).await;
+        assert_eq!(drained.stale, 0);
+        for (n, job) in (0..).zip(jobs) {
+            let answer = job.await;
+            if n == 7 {
+                let error = answer.unwrap_err();
+                let failure = error.failure().unwrap();
+                assert_eq!((failure.kind, failure.attempt), (FailureKind::Result, 1));
+                assert!(failure.message.contains("cannot be stored"), "{failure}");
+            } else {
+                assert_eq!(answer, Ok(n * 2));
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use hereafter::prelude::*;
 use hereafter::{FailureKind, Handle};
 use serde::de::DeserializeOwned;
 use tasksystem::poison::{
-    block_runtime, count_in_process, flood_progress, leak_until_killed, overflow_stack,
+    block_for, block_runtime, count_in_process, flood_progress, leak_until_killed, overflow_stack,
     panic_in_drop, return_bytes, spin,
 };
 use tasksystem::tasks::{abort_process, sleep_and_note};
@@ -136,4 +136,19 @@ async fn a_job_that_blocks_the_runtime_past_its_time_out_ends_its_process_and_no
     until("the process to be replaced", || !is_alive(before.0)).await;
     let after = count_in_process().delay_on(&client).await.unwrap().wait(LIMIT).await.unwrap();
     assert_ne!(before.0, after.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_goes_on_in_another_process_when_a_job_has_made_one_stop() {
+    let store = Store::sqlite();
+    let client = store.client().await;
+    // It ends at last, and so does its process, in good order.
+    let blocking = block_for(8_000).delay_on(&client).await.unwrap();
+    let neighbours = neighbours(&store).await;
+    let args = ["run", "--processes", "1", "--concurrency", "1", "--burst"];
+    let mut worker = store.start(PROGRAM, &args);
+    assert_eq!(blocking.wait(LIMIT).await, Ok(8_000));
+    all_survive(neighbours).await;
+    let status = tokio::task::spawn_blocking(move || worker.wait(LIMIT)).await.unwrap();
+    assert_eq!(status.code(), Some(0));
 }
