@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Error, Expr, ExprLit, ExprPath, ExprUnary, Lit, LitStr, Path, Result, UnOp};
+use syn::{Error, Expr, ExprLit, ExprPath, ExprUnary, ItemUse, Lit, LitStr, Path, Result, UnOp};
 
 /// The longest queue name, in bytes. The alphabet is that of `QueueName`.
 const QUEUE_MAX: usize = 64;
@@ -132,8 +132,10 @@ pub(crate) fn function(value: &Expr) -> Result<ExprPath> {
 
 /// A path to the crate.
 pub(crate) fn crate_path(value: &Expr) -> Result<Path> {
+    // Such as `crate::Self` or `a::<B>`: a path, and none of a crate.
+    let is_module = |path: &Path| syn::parse2::<ItemUse>(quote!(use #path;)).is_ok();
     match value {
-        Expr::Path(ExprPath { qself: None, path, .. }) => Ok(path.clone()),
+        Expr::Path(ExprPath { qself: None, path, .. }) if is_module(path) => Ok(path.clone()),
         _ => Err(Error::new_spanned(
             value,
             "`crate` is the path under which `hereafter` is known: write `crate = my::hereafter`",
@@ -278,6 +280,22 @@ mod tests {
         assert_eq!(priority(&parse_quote!(2)).unwrap(), 2);
         for value in [parse_quote!(3), parse_quote!(-3), parse_quote!(300), parse_quote!("1")] {
             assert!(priority(&value).is_err());
+        }
+    }
+
+    #[test]
+    fn the_crate_is_a_path_that_can_be_used() {
+        for value in [parse_quote!(hereafter), parse_quote!(::a::b), parse_quote!(crate::a)] {
+            assert!(crate_path(&value).is_ok(), "{}", value.to_token_stream());
+        }
+        let paths: [Expr; 4] = [
+            parse_quote!(crate::Self),
+            parse_quote!(a::<B>::c),
+            parse_quote!(<A as B>::c),
+            parse_quote!("a"),
+        ];
+        for value in paths {
+            assert!(crate_path(&value).is_err(), "{}", value.to_token_stream());
         }
     }
 

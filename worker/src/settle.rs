@@ -75,7 +75,8 @@ impl Settler {
     /// settled in parts, and a job whose verdict is too large alone fails.
     async fn settle(&self, batch: &mut [Settlement], runs: &[Run]) {
         let mut tries = 0;
-        let mut parts = vec![0..batch.len()];
+        let whole = 0..batch.len();
+        let mut parts = vec![whole];
         while let Some(part) = parts.pop() {
             let first = part.start;
             match self.broker.settle(&batch[part.clone()]).await {

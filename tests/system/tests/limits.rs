@@ -14,7 +14,7 @@ use tasksystem::{Store, World, on_each_broker};
 struct Long {
     text: String,
     #[source]
-    source: Option<Box<Long>>,
+    source: Option<Box<Self>>,
 }
 
 /// Fails with an error of so many bytes, behind which are as many causes of 1,000 bytes.
