@@ -110,6 +110,8 @@ caught! {
         ListsOldestFirst by inspect::jobs_are_listed_newest_first;
     cutting_texts_is_caught:
         CutsTexts by limits::a_task_may_have_any_name;
+    cutting_a_name_that_is_too_long_is_caught:
+        CutsTexts by limits::a_batch_with_a_name_above_the_limit_is_refused_as_a_whole;
     reading_the_envelope_is_caught:
         ReadsEnvelopes by limits::an_envelope_may_be_any_bytes;
     mixing_queues_up_is_caught:
