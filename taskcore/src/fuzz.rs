@@ -3,7 +3,7 @@
 //! As tests they take the corpora beside this file, then random inputs for a while; `tests/fuzz` runs
 //! them for long, led by what the inputs reach.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use std::time::Duration;
@@ -73,7 +73,7 @@ fn codec() {
             assert_eq!(Json::decode::<Value>(written.as_slice()).unwrap(), value);
         }
         read::<Vec<f64>>(bytes);
-        read::<HashMap<String, Option<i128>>>(bytes);
+        read::<BTreeMap<String, Option<i128>>>(bytes);
         read::<Result<(char, String), JobError>>(bytes);
         read::<Failure>(bytes);
         let payload = Payload::from(bytes.to_vec());
@@ -133,7 +133,7 @@ fn schedule() {
     });
 }
 
-/// As [`schedule`], with cron expressions alone.
+/// As [`schedule`], with cron expressions alone: all are read, and the ticks of one in 64 are looked at.
 #[test]
 fn cron() {
     const ZONES: [Option<&str>; 5] =
@@ -143,7 +143,9 @@ fn cron() {
         let Ok(text) = std::str::from_utf8(text) else { return };
         let zone = ZONES[usize::from(*zone) % ZONES.len()];
         let ticks = crate::schedule::Ticks::Cron { expression: text, zone };
-        if let Ok(spec) = Spec::new(ticks, Default::default(), Default::default()) {
+        let Ok(spec) = Spec::new(ticks, Default::default(), Default::default()) else { return };
+        // To find that a date never comes takes croner a thousand times as long as to read it.
+        if zone % 64 == 63 {
             check_ticks(&spec, timestamp(1_000 * i64::from(u32::from_be_bytes(*seconds))));
         }
     });

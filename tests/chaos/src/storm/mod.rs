@@ -59,8 +59,7 @@ struct Blowing {
     at_server: Option<JoinHandle<anyhow::Result<Server>>>,
     url: String,
     crew: Vec<Member>,
-    /// What is to be made good, and when. The latest of what is alike counts: what comes on top of a
-    /// trouble lasts for its own time.
+    /// What is to be made good, and when: of what is alike, when the last of it is over.
     remedies: HashMap<Remedy, Instant>,
     since: Instant,
     /// What went wrong so far.
@@ -291,8 +290,15 @@ impl Blowing {
         };
         let name = self.crew[member].name.clone();
         self.note(trouble, name);
-        self.remedies.extend(remedy.map(|remedy| (remedy, until)));
+        if let Some(remedy) = remedy {
+            self.make_good(remedy, until);
+        }
         Ok(())
+    }
+
+    fn make_good(&mut self, remedy: Remedy, until: Instant) {
+        let at = self.remedies.entry(remedy).or_insert(until);
+        *at = until.max(*at);
     }
 
     fn note(&mut self, what: Trouble, to: impl Into<String>) {
@@ -310,7 +316,7 @@ impl Blowing {
         }
         for member in 0..self.crew.len() {
             self.crew[member].limit_files(Some(size))?;
-            self.remedies.insert(Remedy::FreeDisk(member), until);
+            self.make_good(Remedy::FreeDisk(member), until);
         }
         self.note(Trouble::FullDisk, ALL);
         Ok(())
@@ -360,7 +366,7 @@ impl Blowing {
                 other => anyhow::bail!("`{other}` is nothing that a network does"),
             }
             if !matches!(trouble, Trouble::Cut | Trouble::CutInTheMiddle) {
-                self.remedies.insert(Remedy::Clear(member, proxy), until);
+                self.make_good(Remedy::Clear(member, proxy), until);
             }
         }
         let to = if is_for_all { ALL.to_owned() } else { self.crew[member].name.clone() };
