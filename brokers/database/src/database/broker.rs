@@ -13,7 +13,9 @@ use taskcore::broker::{
 };
 
 use super::args::Args;
-use super::claim::Claim;
+use super::claim::{Claim, Found};
+#[cfg(feature = "postgres")]
+use super::claim_at_once::ClaimAtOnce;
 use super::dialect::Kind;
 use super::enqueue::Enqueue;
 use super::feed::{CANCELLED, Page};
@@ -128,6 +130,26 @@ impl DatabaseBroker {
         checked.map_err(|limit| Error::limit(self.store.link.kind(), limit))
     }
 
+    /// Leases what there is.
+    async fn claim(&self, request: &Reserve, queues: &[String]) -> Result<Found, BrokerError> {
+        #[cfg(feature = "postgres")]
+        if let Some(claim) = ClaimAtOnce::of(request, &self.store.link.dialect)
+            && let Some(found) = self.store.write(claim).await?
+        {
+            return Ok(found);
+        }
+        let look = self.look(queues).await?;
+        let now_ms = self.store.clock().now_ms();
+        let is_due = look.due_at.is_some_and(|due_at| due_at <= now_ms);
+        let deliveries = if look.is_ready || is_due {
+            self.store.write(Claim::of(request, is_due)).await?
+        } else {
+            Vec::new()
+        };
+        // A due job of another queue was promoted, so it is not waited for again.
+        Ok(Found { deliveries, due_at: look.due_at.filter(|due_at| *due_at > now_ms) })
+    }
+
     /// Looks, without writing, whether a claim may find something.
     async fn look(&self, queues: &[String]) -> Result<Look, Error> {
         let asked = || Args::new().with(queues.to_vec());
@@ -191,22 +213,16 @@ impl Broker for DatabaseBroker {
         let queues = depth::names(request.queues.iter().map(|share| &share.queue));
         let mut listener = self.store.watch.listen();
         loop {
-            let look = self.look(&queues).await?;
-            let now_ms = clock.now_ms();
-            let is_due = look.due_at.is_some_and(|due_at| due_at <= now_ms);
-            if look.is_ready || is_due {
-                let deliveries = self.store.write(Claim::of(request, is_due)).await?;
-                if !deliveries.is_empty() {
-                    return Ok(deliveries);
-                }
+            let found = self.claim(request, &queues).await?;
+            if !found.deliveries.is_empty() {
+                return Ok(found.deliveries);
             }
+            let now_ms = clock.now_ms();
             let stops = [&request.interrupt, &self.store.closed];
             if now_ms >= over_ms || stops.iter().any(|stop| stop.is_cancelled()) {
                 return Ok(Vec::new());
             }
-            // A due job of another queue was promoted above, so it is not waited for again.
-            let due_at = look.due_at.filter(|due_at| *due_at > now_ms);
-            let until_ms = due_at.map_or(over_ms, |due_at| due_at.min(over_ms));
+            let until_ms = found.due_at.map_or(over_ms, |due_at| due_at.min(over_ms));
             listener.wait(clock, until_ms, stops).await;
         }
     }

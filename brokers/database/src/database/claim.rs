@@ -26,6 +26,14 @@ pub(super) struct Claim {
     is_due: bool,
 }
 
+/// What there was for a worker.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) deliveries: Vec<Delivery>,
+    /// When the next scheduled job is due that was not due yet, of whatever queue.
+    pub(super) due_at: Option<i64>,
+}
+
 impl Claim {
     pub(super) fn of(request: &Reserve, is_due: bool) -> Self {
         Self {

@@ -33,6 +33,12 @@ impl<'a> Leasing<'a> {
         args.with(self.token).with(later(now_ms, self.lease)).with(now_ms).with(self.worker)
     }
 
+    /// The same for a statement that finds out what time it is.
+    #[cfg(feature = "postgres")]
+    pub(super) fn bind_span(&self, args: Args) -> Args {
+        args.with(self.token).with(later(0, self.lease)).with(self.worker)
+    }
+
     /// Ends what was not started in time, and hands out the rest in the order of the rows.
     pub(super) async fn hand_out(
         &self,
@@ -45,13 +51,16 @@ impl<'a> Leasing<'a> {
         expire(session, rows).await?;
         for row in rows {
             if !is_expired(row, session.now_ms)? {
-                deliveries.push(self.deliver(session, row, &queue(row)?).await?);
+                let delivery = self.deliver(session, row, &queue(row)?).await?;
+                session.happened(EventKind::Started, delivery.job);
+                deliveries.push(delivery);
             }
         }
         Ok(())
     }
 
-    async fn deliver(
+    /// The job of a row, which its worker gets; nobody is told of it.
+    pub(super) async fn deliver(
         &self,
         session: &mut Session<'_>,
         row: &Row,
@@ -63,9 +72,7 @@ impl<'a> Leasing<'a> {
             started_ms: now_ms,
             waited_ms: now_ms - row::integer(row, "due_at")?,
         };
-        let delivery = row::delivery(row, queue, self.token, hand_out)?;
-        session.happened(EventKind::Started, delivery.job);
-        Ok(delivery)
+        row::delivery(row, queue, self.token, hand_out)
     }
 }
 

@@ -11,6 +11,8 @@ mod bulk;
 mod cancel;
 mod chunks;
 mod claim;
+#[cfg(feature = "postgres")]
+mod claim_at_once;
 mod claim_these;
 mod connection;
 mod continued;

@@ -158,7 +158,8 @@ pub(crate) struct Wakened {
 /// A worker that waits: it has looked and found nothing.
 pub(crate) async fn waiting(raw: &mut Raw, broker: &Arc<PostgresBroker>) -> JoinHandle<Wakened> {
     let looked = "SELECT coalesce(max(query_start), '-infinity')::text FROM pg_stat_activity
-         WHERE query LIKE '%{s}.paused%asked.name%' AND state = 'idle' AND pid <> pg_backend_pid()";
+         WHERE (query LIKE '%{s}.scheduled%next_due_at%' OR query LIKE '%{s}.paused%asked.name%')
+           AND state = 'idle' AND pid <> pg_backend_pid()";
     let before = raw.texts(looked).await;
     let worker = broker.clone();
     let task = tokio::spawn(async move {

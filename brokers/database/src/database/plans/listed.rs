@@ -121,7 +121,11 @@ fn of_at_once() -> Vec<Named> {
     let script = named! { "at_once::": SCRIPT_TOMBSTONES };
     #[cfg(not(feature = "mysql"))]
     let script = Vec::new();
-    script.into_iter().chain(named! { "at_once::": STORE }).collect()
+    #[cfg(feature = "postgres")]
+    let claim = named! { "at_once::": CLAIM };
+    #[cfg(not(feature = "postgres"))]
+    let claim = Vec::new();
+    script.into_iter().chain(claim).chain(named! { "at_once::": STORE }).collect()
 }
 
 /// The same question is asked of each database in its own words.

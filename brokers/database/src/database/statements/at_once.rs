@@ -2,7 +2,7 @@
 //! back, where the steps of a transaction take seven. Only where a statement can say so much.
 
 use crate::database::bulk::Bulk;
-#[cfg(feature = "mysql")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::database::dialect::Statement;
 
 /// Stores jobs that wait for nothing and have no unique key; answers the time, and the ids of those
@@ -51,6 +51,53 @@ pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
      SELECT (SELECT now_ms FROM clock) AS now_ms,
          coalesce(string_agg(uuid_send(id), ''::bytea), ''::bytea) AS ids
      FROM stored",
+);
+
+/// Leases the head of a queue, in a commit that does not wait for the disk; answers a row for each job, or one
+/// without a job, and when the next scheduled job is due. `is_open` is false, and nothing is done, where a
+/// transaction has to look: somebody has the store for himself, a scheduled job is due, or a waiting one may
+/// have expired. Who had the store for himself until the statement began is not missed: what he has taken
+/// from the queue is not taken again.
+#[cfg(feature = "postgres")]
+pub(in crate::database) const CLAIM: Statement = Statement::nowhere().on_postgres(
+    "WITH clock AS MATERIALIZED (
+         SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint + ? AS now_ms,
+             set_config('synchronous_commit', 'off', true) AS commits,
+             pg_try_advisory_xact_lock_shared({lock}) AS is_free,
+             (SELECT s.due_at FROM hereafter_scheduled AS s ORDER BY s.due_at LIMIT 1)
+                 AS next_due_at),
+     gate AS MATERIALIZED (
+         SELECT now_ms, next_due_at, EXISTS (SELECT 1 FROM hereafter_unique) AS has_keys,
+             commits = 'off' AND is_free AND coalesce(next_due_at > now_ms, true)
+                 AND NOT EXISTS (SELECT 1 FROM hereafter_expiry AS e WHERE e.expires_at <= now_ms)
+             AS is_open
+         FROM clock),
+     head AS (
+         DELETE FROM hereafter_ready WHERE ctid = ANY(ARRAY(
+             SELECT ctid FROM hereafter_ready AS r
+             WHERE (SELECT is_open FROM gate) AND r.queue = ?
+               AND NOT EXISTS (SELECT 1 FROM hereafter_paused AS p WHERE p.queue = ?)
+             ORDER BY r.rank, r.due_at, r.seq LIMIT ? FOR UPDATE SKIP LOCKED))
+         RETURNING rank, due_at, seq),
+     leased AS (
+         INSERT INTO hereafter_running (seq, token, lease_end, started_at, worker)
+         SELECT seq, ?, (SELECT now_ms FROM gate) + ?, (SELECT now_ms FROM gate), ? FROM head),
+     freed AS (
+         UPDATE hereafter_unique SET held = 0
+         WHERE (SELECT has_keys FROM gate) AND seq = ANY(ARRAY(SELECT seq FROM head))
+           AND held > 0 AND scope = 'queued'),
+     taken AS MATERIALIZED (
+         SELECT r.rank, r.due_at, r.seq, j.id, j.task, j.envelope,
+             j.failures, j.losses, j.created_at
+         FROM head AS r THEN JOIN hereafter_job AS j ON (j.seq = r.seq)),
+     told AS (
+         INSERT INTO hereafter_event (count, at, events)
+         SELECT count(*), (SELECT now_ms FROM gate),
+             substr(string_agg(?::bytea || uuid_send(id), ''::bytea),
+                 (17 * greatest(count(*) - ?, 0) + 1)::int)
+         FROM taken WHERE ? > 0 HAVING count(*) > 0)
+     SELECT gate.is_open, gate.now_ms, gate.next_due_at, taken.*
+     FROM gate LEFT JOIN taken ON true ORDER BY taken.rank, taken.due_at, taken.seq",
 );
 
 /// How the [script](crate::database::script) that stores jobs on MySQL begins: it takes the store's lock
