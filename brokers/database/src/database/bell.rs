@@ -56,6 +56,14 @@ impl Bell {
         }
     }
 
+    /// The same of what only readers want to know.
+    pub(super) fn has_reports(&mut self) {
+        self.wake.ring_for_readers();
+        if let Some(telling) = &mut self.telling {
+            telling.untold = telling.untold.max(Some(Untold::ForReaders));
+        }
+    }
+
     /// How to commit news and tell others, or `None` for a plain commit.
     pub(super) fn commit_with_news(&mut self) -> Option<Arc<str>> {
         self.commit(Untold::News)

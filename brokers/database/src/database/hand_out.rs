@@ -51,7 +51,8 @@ impl<'a> Leasing<'a> {
         expire(session, rows).await?;
         for row in rows {
             if !is_expired(row, session.now_ms)? {
-                let delivery = self.deliver(session, row, &queue(row)?).await?;
+                let task = session.task(&row::text(row, "task")?).await?;
+                let delivery = self.deliver(row, &queue(row)?, task, session.now_ms)?;
                 session.happened(EventKind::Started, delivery.job);
                 deliveries.push(delivery);
             }
@@ -59,20 +60,16 @@ impl<'a> Leasing<'a> {
         Ok(())
     }
 
-    /// The job of a row, which its worker gets; nobody is told of it.
-    pub(super) async fn deliver(
+    /// The job of a row, which its worker gets; `task` is the number of its task.
+    pub(super) fn deliver(
         &self,
-        session: &mut Session<'_>,
         row: &Row,
         queue: &QueueName,
+        task: i64,
+        now_ms: i64,
     ) -> Result<Delivery, sqlx::Error> {
-        let now_ms = session.now_ms;
-        let hand_out = HandOut {
-            task: session.task(&row::text(row, "task")?).await?,
-            started_ms: now_ms,
-            waited_ms: now_ms - row::integer(row, "due_at")?,
-        };
-        row::delivery(row, queue, self.token, hand_out)
+        let waited_ms = now_ms - row::integer(row, "due_at")?;
+        row::delivery(row, queue, self.token, HandOut { task, started_ms: now_ms, waited_ms })
     }
 }
 

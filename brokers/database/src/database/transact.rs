@@ -114,9 +114,15 @@ impl Transactor {
         self.session = self.session.take().and_then(Session::give_back);
     }
 
-    /// Runs a group in one transaction, and answers each of its callers.
+    /// Runs a group in one transaction, but for those that run alone, and answers each of its callers.
     pub(super) async fn commit(&mut self, mut group: Vec<Box<dyn Operation>>) {
         group.retain(|operation| operation.is_wanted());
+        if group.len() > 1 {
+            let single = group.extract_if(.., |operation| operation.is_single());
+            for operation in single.collect::<Vec<_>>() {
+                Box::pin(self.commit(vec![operation])).await;
+            }
+        }
         if let [operation] = &mut *group
             && self.at_once(&mut **operation).await
         {
@@ -173,6 +179,8 @@ impl Transactor {
         };
         if is_done && session.has_news {
             self.setup.bell.has_news();
+        } else if is_done && session.has_reports {
+            self.setup.bell.has_reports();
         }
         self.session = Some(session);
         is_done

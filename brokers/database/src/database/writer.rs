@@ -40,6 +40,9 @@ pub(crate) trait Write: Send + 'static {
     /// Whether it reads and writes nothing but rows of its own, whoever has the store for himself.
     const IS_APART: bool = false;
 
+    /// Whether it runs without others, so that it is done at once where it can be.
+    const IS_SINGLE: bool = false;
+
     /// Whether nobody else may write meanwhile; one that only learns it on the way
     /// [says so](Session::alone) there.
     fn needs_all(&self) -> bool {
@@ -146,6 +149,7 @@ pub(super) trait Operation: Send {
     fn is_wanted(&self) -> bool;
     fn is_durable(&self) -> bool;
     fn is_apart(&self) -> bool;
+    fn is_single(&self) -> bool;
     fn may_need_all(&self) -> bool;
     fn needs_all(&self) -> bool;
     /// Whether it [did it so](Write::at_once).
@@ -183,6 +187,10 @@ impl<W: Write> Operation for Pending<W> {
 
     fn is_apart(&self) -> bool {
         W::IS_APART
+    }
+
+    fn is_single(&self) -> bool {
+        W::IS_SINGLE
     }
 
     fn may_need_all(&self) -> bool {

@@ -55,9 +55,9 @@ pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
 
 /// Leases the head of a queue, in a commit that does not wait for the disk; answers a row for each job, or one
 /// without a job, and when the next scheduled job is due. `is_open` is false, and nothing is done, where a
-/// transaction has to look: somebody has the store for himself, a scheduled job is due, or a waiting one may
-/// have expired. Who had the store for himself until the statement began is not missed: what he has taken
-/// from the queue is not taken again.
+/// transaction has to look: somebody has the store for himself, a scheduled job is due, or the first job has
+/// expired; upkeep ends those that have expired behind it. Who had the store for himself until the statement
+/// began is not missed: what he has taken from the queue is not taken again.
 #[cfg(feature = "postgres")]
 pub(in crate::database) const CLAIM: Statement = Statement::nowhere().on_postgres(
     "WITH clock AS MATERIALIZED (
@@ -65,11 +65,14 @@ pub(in crate::database) const CLAIM: Statement = Statement::nowhere().on_postgre
              set_config('synchronous_commit', 'off', true) AS commits,
              pg_try_advisory_xact_lock_shared({lock}) AS is_free,
              (SELECT s.due_at FROM hereafter_scheduled AS s ORDER BY s.due_at LIMIT 1)
-                 AS next_due_at),
+                 AS next_due_at,
+             (SELECT r.seq FROM hereafter_ready AS r WHERE r.queue = ?
+              ORDER BY r.rank, r.due_at, r.seq LIMIT 1) AS first),
      gate AS MATERIALIZED (
          SELECT now_ms, next_due_at, EXISTS (SELECT 1 FROM hereafter_unique) AS has_keys,
              commits = 'off' AND is_free AND coalesce(next_due_at > now_ms, true)
-                 AND NOT EXISTS (SELECT 1 FROM hereafter_expiry AS e WHERE e.expires_at <= now_ms)
+                 AND NOT EXISTS (SELECT 1 FROM hereafter_job AS j WHERE j.seq = first
+                     AND j.expires_at <= now_ms AND j.failures = 0 AND j.losses = 0)
              AS is_open
          FROM clock),
      head AS (
@@ -77,6 +80,9 @@ pub(in crate::database) const CLAIM: Statement = Statement::nowhere().on_postgre
              SELECT ctid FROM hereafter_ready AS r
              WHERE (SELECT is_open FROM gate) AND r.queue = ?
                AND NOT EXISTS (SELECT 1 FROM hereafter_paused AS p WHERE p.queue = ?)
+               AND NOT EXISTS (SELECT 1 FROM hereafter_job AS j WHERE j.seq = r.seq
+                   AND j.expires_at <= (SELECT now_ms FROM gate)
+                   AND j.failures = 0 AND j.losses = 0)
              ORDER BY r.rank, r.due_at, r.seq LIMIT ? FOR UPDATE SKIP LOCKED))
          RETURNING rank, due_at, seq),
      leased AS (
@@ -88,12 +94,13 @@ pub(in crate::database) const CLAIM: Statement = Statement::nowhere().on_postgre
            AND held > 0 AND scope = 'queued'),
      taken AS MATERIALIZED (
          SELECT r.rank, r.due_at, r.seq, j.id, j.task, j.envelope,
-             j.failures, j.losses, j.created_at
+             j.failures, j.losses, j.created_at,
+             (SELECT t.number FROM hereafter_task AS t WHERE t.name = j.task) AS task_number
          FROM head AS r THEN JOIN hereafter_job AS j ON (j.seq = r.seq)),
      told AS (
          INSERT INTO hereafter_event (count, at, events)
          SELECT count(*), (SELECT now_ms FROM gate),
-             substr(string_agg(?::bytea || uuid_send(id), ''::bytea),
+             substr(string_agg(?::bytea || uuid_send(id), ''::bytea ORDER BY rank, due_at, seq),
                  (17 * greatest(count(*) - ?, 0) + 1)::int)
          FROM taken WHERE ? > 0 HAVING count(*) > 0)
      SELECT gate.is_open, gate.now_ms, gate.next_due_at, taken.*
