@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use bolero::{TypeGenerator, check};
+use bolero::{TypeGenerator, check, produce};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote};
 
-use crate::options::KNOWN;
+use crate::options::{KNOWN, Options};
+use crate::problems::Problems;
 use crate::{item, on_start, values};
 
 /// How long a target runs as a test, after its corpus.
@@ -109,7 +110,8 @@ impl Setting {
     }
 }
 
-/// Whatever is between the parentheses, the attribute gives items, and a reason if they do not compile.
+/// Whatever is between the parentheses, it is read without a panic; and of one in 16 the attribute gives items, and a
+/// reason if they do not compile.
 #[test]
 fn options() {
     let items = [
@@ -131,16 +133,25 @@ fn options() {
             struct Mail;
         ),
     ];
-    check!(name = "options").with_type::<(u8, Vec<Setting>)>().with_test_time(AS_TEST).for_each(
+    let given = (produce::<u8>(), produce::<Vec<Setting>>().with().len(0..=4_usize));
+    check!(name = "options").with_generator(given).with_test_time(AS_TEST).for_each(
         |(which, settings)| {
             let settings = settings.iter().map(Setting::tokens);
             let arguments = quote!(#(#settings),*);
+            let mut problems = Problems::default();
+            Options::parse(arguments.clone(), &mut problems);
+            let told = problems.into_tokens();
+            // To make items and to read them takes fifty times as long.
+            if *which < 240 {
+                return;
+            }
             let item = items[usize::from(*which) % items.len()].clone();
             let expanded = item::register_task(arguments.clone(), item.clone());
-            let _: syn::File = syn::parse2(expanded).expect("the attribute gives items");
             let hook = on_start::expand(arguments, item);
-            let expanded = hook.unwrap_or_else(syn::Error::into_compile_error);
-            let _: syn::File = syn::parse2(expanded).expect("the attribute gives items");
+            let hook = hook.unwrap_or_else(syn::Error::into_compile_error);
+            for given in [told, expanded, hook] {
+                let _: syn::File = syn::parse2(given).expect("the attribute gives items");
+            }
         },
     );
 }
