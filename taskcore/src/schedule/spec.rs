@@ -302,7 +302,8 @@ fn latest(tick: Timestamp, span: SignedDuration, now: Timestamp) -> Timestamp {
     if behind <= 0 {
         return tick;
     }
-    timestamp(tick.as_millisecond() + behind / span_ms * span_ms)
+    // A number of milliseconds would not reach to the end of time.
+    tick.checked_add(SignedDuration::from_millis(behind / span_ms * span_ms)).unwrap_or(tick)
 }
 
 fn is_default(missed: &Missed) -> bool {
