@@ -1,7 +1,10 @@
 //! [`CronExpression`]: ticks at civil times in a zone.
 
-use croner::Cron;
+use std::ops::Range;
+
+use croner::errors::CronError;
 use croner::parser::{CronParser, Year};
+use croner::{Cron, CronPattern};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
@@ -21,11 +24,15 @@ pub(super) struct CronExpression {
 
 impl CronExpression {
     pub(super) fn new(expression: &str, zone: Option<&str>) -> Result<Self, InvalidSchedule> {
-        let parser = CronParser::builder().year(Year::Disallowed).build();
-        let cron = parser.parse(expression).map_err(|error| InvalidSchedule::Cron {
+        let invalid = |reason: &str| InvalidSchedule::Cron {
             expression: expression.to_owned(),
-            reason: error.to_string().trim_end_matches('.').to_owned(),
-        })?;
+            reason: reason.trim_end_matches('.').to_owned(),
+        };
+        let parser = CronParser::builder().year(Year::Disallowed).build();
+        let cron = parser.parse(expression).map_err(|error| invalid(&error.to_string()))?;
+        if has_empty_field(&cron.pattern) {
+            return Err(invalid("one of its fields has no value"));
+        }
         let zone = match zone {
             None => TimeZone::UTC,
             Some(zone) => {
@@ -73,6 +80,20 @@ impl CronExpression {
         last
     }
 }
+
+/// Whether a field has commas and nothing else, which croner (version 4.0.3) reads, to look for a tick for
+/// seconds.
+fn has_empty_field(pattern: &CronPattern) -> bool {
+    let is_empty = |mut values: Range<u32>, matches: Match| {
+        !values.any(|value| matches(pattern, value).unwrap_or(false))
+    };
+    is_empty(0..60, CronPattern::second_match)
+        || is_empty(0..60, CronPattern::minute_match)
+        || is_empty(0..24, CronPattern::hour_match)
+        || is_empty(1..13, CronPattern::month_match)
+}
+
+type Match = fn(&CronPattern, u32) -> Result<bool, CronError>;
 
 const MILLISECOND: SignedDuration = SignedDuration::from_millis(1);
 
@@ -190,7 +211,9 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_or_zone_is_named() {
-        for expression in ["", "* * * *", "61 * * * *", "a b c d e", "* * * * * * *"] {
+        for expression in
+            ["", "* * * *", "61 * * * *", "a b c d e", "* * * * * * *", ", * * * *", ", * * * * *"]
+        {
             let error = CronExpression::new(expression, None).unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{expression}` is not a cron expression: ")));
         }
