@@ -141,7 +141,7 @@ fn options() {
             let mut problems = Problems::default();
             Options::parse(arguments.clone(), &mut problems);
             let told = problems.into_tokens();
-            // To make items and to read them takes fifty times as long.
+            // To make items and to read them takes far longer.
             if *which < 240 {
                 return;
             }

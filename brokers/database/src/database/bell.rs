@@ -51,17 +51,20 @@ impl Bell {
     /// News were committed: tells this process, and others when it is time.
     pub(super) fn has_news(&mut self) {
         self.wake.ring();
-        if let Some(telling) = &mut self.telling {
-            telling.untold = telling.untold.max(Some(Untold::News));
-        }
+        self.note(Untold::News);
     }
 
     /// The same of what only readers want to know.
     pub(super) fn has_reports(&mut self) {
         self.wake.ring_for_readers();
-        if let Some(telling) = &mut self.telling {
-            telling.untold = telling.untold.max(Some(Untold::ForReaders));
-        }
+        self.note(Untold::ForReaders);
+    }
+
+    /// Others are to be told of this; `None` where nobody is told.
+    fn note(&mut self, untold: Untold) -> Option<&mut Telling> {
+        let telling = self.telling.as_mut()?;
+        telling.untold = telling.untold.max(Some(untold));
+        Some(telling)
     }
 
     /// How to commit news and tell others, or `None` for a plain commit.
@@ -75,8 +78,7 @@ impl Bell {
     }
 
     fn commit(&mut self, untold: Untold) -> Option<Arc<str>> {
-        let telling = self.telling.as_mut()?;
-        telling.untold = telling.untold.max(Some(untold));
+        let telling = self.note(untold)?;
         if telling.told_at.is_some_and(|told_at| told_at.elapsed() < QUIET) {
             return None;
         }
