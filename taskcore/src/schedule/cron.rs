@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use croner::errors::CronError;
 use croner::parser::{CronParser, Year};
-use croner::{Cron, CronPattern};
+use croner::{Cron, CronPattern, Weekday};
+use jiff::civil::date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 
 use super::spec::InvalidSchedule;
 
@@ -20,6 +21,8 @@ use super::spec::InvalidSchedule;
 pub(super) struct CronExpression {
     cron: Cron,
     zone: TimeZone,
+    /// Whether a date ever fits.
+    comes: bool,
 }
 
 impl CronExpression {
@@ -39,11 +42,15 @@ impl CronExpression {
                 TimeZone::get(zone).map_err(|_| InvalidSchedule::Zone { zone: zone.to_owned() })?
             }
         };
-        Ok(Self { cron, zone })
+        let comes = has_a_date(&cron.pattern);
+        Ok(Self { cron, zone, comes })
     }
 
     /// The first tick after a time; none for a date that never comes, such as 30 February.
     pub(super) fn after(&self, time: Timestamp) -> Option<Timestamp> {
+        if !self.comes {
+            return None;
+        }
         let from = time.to_zoned(self.zone.clone());
         let found = match self.cron.find_next_occurrence(&from, false) {
             Ok(found) => Some(found.timestamp()),
@@ -70,6 +77,9 @@ impl CronExpression {
 
     /// The last tick at or before a time, if there is one after `start`.
     pub(super) fn last_between(&self, start: Timestamp, time: Timestamp) -> Option<Timestamp> {
+        if !self.comes {
+            return None;
+        }
         let from = time.to_zoned(self.zone.clone());
         let found = self.cron.find_previous_occurrence(&from, true).ok().map(|it| it.timestamp());
         let mut last = found.filter(|found| (start..=time).contains(found));
@@ -92,6 +102,30 @@ fn has_empty_field(pattern: &CronPattern) -> bool {
         || is_empty(0..24, CronPattern::hour_match)
         || is_empty(1..13, CronPattern::month_match)
 }
+
+/// Whether there is a date that fits. croner (version 4.0.3) looks for one until the year 5000, and back to the
+/// year 1, which takes it seconds.
+fn has_a_date(pattern: &CronPattern) -> bool {
+    // Each year is like one of these: a leap year or not, and it begins with any day of the week.
+    let first = date(2000, 1, 1);
+    let mut days = first.series(1.day()).take_while(|day| day.year() < 2028);
+    days.any(|day| {
+        let (year, month) = (i32::from(day.year()), day.month().unsigned_abs().into());
+        let weekday = WEEKDAYS[day.weekday().to_sunday_zero_offset().unsigned_abs() as usize];
+        let fits = pattern.day_match(year, month, day.day().unsigned_abs().into(), weekday);
+        pattern.month_match(month).unwrap_or(false) && fits.unwrap_or(false)
+    })
+}
+
+const WEEKDAYS: [Weekday; 7] = [
+    Weekday::Sunday,
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+];
 
 type Match = fn(&CronPattern, u32) -> Result<bool, CronError>;
 
@@ -206,7 +240,25 @@ mod tests {
 
     #[test]
     fn a_date_that_never_comes_has_no_tick() {
-        assert_eq!(cron("0 0 30 2 *", "UTC").after(time("2026-01-01T00:00:00Z")), None);
+        for expression in ["0 0 30 2 *", "* 2,3 L * +", "*/5 1 L * +MON#1", "0 0 , * *"] {
+            let never = cron(expression, "UTC");
+            assert!(!never.comes, "{expression}");
+            let now = time("2026-01-01T00:00:00Z");
+            assert_eq!(never.after(now), None);
+            assert_eq!(never.last_between(Timestamp::UNIX_EPOCH, now), None);
+        }
+    }
+
+    #[test]
+    fn a_rare_date_comes() {
+        // The 29 February was a Monday in 2044, and is one again in 2072.
+        let rare = cron("0 0 29 2 +MON", "UTC");
+        let ticks = ticks(&rare, "2026-01-01T00:00:00Z", "2073-01-01T00:00:00Z");
+        assert_eq!(ticks, ["2044-02-29T00:00:00Z", "2072-02-29T00:00:00Z"]);
+        assert_eq!(
+            cron("0 0 LW * *", "UTC").after(time("2026-05-30T00:00:00Z")),
+            Some(time("2026-06-30T00:00:00Z"))
+        );
     }
 
     #[test]
