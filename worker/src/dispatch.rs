@@ -1,6 +1,8 @@
 //! The dispatcher: gives each delivery a slot, and its verdict to the settler.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use taskcore::QueueName;
@@ -14,6 +16,7 @@ use crate::execute::Executor;
 use crate::hand::{Hand, Interrupt, Reason};
 use crate::report;
 use crate::settle::{Concluded, Run};
+use crate::status::Counted;
 
 /// One delivery with its means to be told to stop.
 pub(crate) type Held = (Delivery, Arc<Interrupt>);
@@ -25,7 +28,8 @@ pub(crate) struct Batch {
     pub(crate) held: Vec<Held>,
 }
 
-/// Starts deliveries in order, each as soon as there is a slot.
+/// Starts deliveries in order, each as soon as there is a slot. A Tokio task that has run one goes on
+/// with the next that waits, on the same slot: to wake somebody for each would cost more than a short job.
 pub(crate) struct Dispatch {
     pub(crate) broker: Guarded,
     pub(crate) executor: Executor,
@@ -34,6 +38,10 @@ pub(crate) struct Dispatch {
     pub(crate) abort: CancellationToken,
     pub(crate) concluded: mpsc::Sender<Concluded>,
     pub(crate) slots: Arc<Semaphore>,
+    /// What waits for a slot.
+    pub(crate) waiting: Waiting,
+    /// Suspects that wait for a slot: whoever has one gives it back, for them to have a turn.
+    pub(crate) asking: AtomicUsize,
     /// Suspects run one at a time, so that the loss of one condemns no other.
     pub(crate) suspects: Arc<Semaphore>,
     /// How many suspects may wait for their turn beside the slots; more than these count as
@@ -48,35 +56,98 @@ pub(crate) struct Dispatch {
 /// from shorter jobs.
 const HOLD: Duration = Duration::from_secs(1);
 
+/// Deliveries that found no slot yet, the oldest first, each with the time until which it waits.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting(Mutex<VecDeque<(Held, Instant)>>);
+
+impl Waiting {
+    fn add(&self, held: impl IntoIterator<Item = Held>, until: Instant) {
+        self.lock().extend(held.into_iter().map(|held| (held, until)));
+    }
+
+    fn take(&self) -> Option<Held> {
+        self.lock().pop_front().map(|(held, _)| held)
+    }
+
+    /// Takes the first, if it has waited for long enough.
+    fn take_late(&self, now: Instant) -> Option<Held> {
+        self.lock().pop_front_if(|(_, until)| *until <= now).map(|(held, _)| held)
+    }
+
+    /// Until when the first waits.
+    fn until(&self) -> Option<Instant> {
+        self.lock().front().map(|(_, until)| *until)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Held, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Dispatch {
     /// Starts deliveries until the fetch loop has ended.
     pub(crate) async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>) {
-        while let Some(batch) = batches.recv().await {
-            let until = batch.received + HOLD;
-            for held in batch.held {
-                self.start(held, until).await;
+        let mut is_open = true;
+        loop {
+            let until = self.waiting.until();
+            let slot = async {
+                match until {
+                    Some(until) => tokio::time::timeout_at(until, self.permit(&self.slots)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                batch = batches.recv(), if is_open => match batch {
+                    Some(batch) => self.take_in(batch),
+                    None => is_open = false,
+                },
+                slot = slot, if until.is_some() => match slot {
+                    Ok(Some(slot)) => self.start(slot),
+                    // It stops.
+                    Ok(None) => while let Some(held) = self.waiting.take() {
+                        self.release(held).await;
+                    },
+                    Err(_) => while let Some(held) = self.waiting.take_late(Instant::now()) {
+                        self.hand.note_slow();
+                        self.release(held).await;
+                    },
+                },
+                else => return,
             }
         }
     }
 
-    async fn start(self: &Arc<Self>, (delivery, interrupt): Held, until: Instant) {
-        let this = self.clone();
-        if delivery.suspect {
+    fn take_in(self: &Arc<Self>, batch: Batch) {
+        let (suspects, others): (Vec<_>, Vec<_>) =
+            batch.held.into_iter().partition(|(delivery, _)| delivery.suspect);
+        self.waiting.add(others, batch.received + HOLD);
+        for (delivery, interrupt) in suspects {
+            let this = self.clone();
             self.running.spawn(async move { this.run_suspect(delivery, interrupt).await });
-            return;
         }
-        let slot = tokio::time::timeout_at(until, self.permit(&self.slots)).await;
-        let slot = slot.unwrap_or_else(|_| {
-            self.hand.note_slow();
-            None
-        });
-        let Some(slot) = slot else {
-            return self.conclude(delivery, &interrupt, Some(Verdict::Release)).await;
-        };
+    }
+
+    /// Runs what waits on a slot, as long as something does.
+    fn start(self: &Arc<Self>, slot: OwnedSemaphorePermit) {
+        let Some(first) = self.waiting.take() else { return };
+        let this = self.clone();
         self.running.spawn(async move {
-            let verdict = this.run_unless_interrupted(&delivery, &interrupt, slot).await;
-            this.conclude(delivery, &interrupt, verdict).await;
+            let (mut next, mut slot) = (Some(first), Some(slot));
+            while let Some((delivery, interrupt)) = next {
+                let verdict = this.run_unless_interrupted(&delivery, &interrupt, &mut slot).await;
+                this.conclude(delivery, &interrupt, verdict).await;
+                let goes_on = slot.is_some()
+                    && this.asking.load(Ordering::SeqCst) == 0
+                    && !this.stop.is_cancelled();
+                next = if goes_on { this.waiting.take() } else { None };
+            }
         });
+    }
+
+    /// Gives a delivery back that did not run.
+    async fn release(&self, (delivery, interrupt): Held) {
+        self.conclude(delivery, &interrupt, Some(Verdict::Release)).await;
     }
 
     async fn run_suspect(&self, delivery: Delivery, interrupt: Arc<Interrupt>) {
@@ -86,12 +157,16 @@ impl Dispatch {
 
     async fn suspect_verdict(&self, delivery: &Delivery, interrupt: &Interrupt) -> Option<Verdict> {
         let Some(_alone) = self.turn(&delivery.queue).await else { return Some(Verdict::Release) };
+        let asking = Counted::new(&self.asking);
         let Some(slot) = self.permit(&self.slots).await else { return Some(Verdict::Release) };
+        drop(asking);
         if let Some(reason) = interrupt.reason() {
             return without_a_run(reason);
         }
         match self.broker.begin(&delivery.receipt).await {
-            Ok(Settled::Applied) => self.executor.verdict(delivery, interrupt, slot).await,
+            Ok(Settled::Applied) => {
+                self.executor.verdict(delivery, interrupt, &mut Some(slot)).await
+            }
             Ok(Settled::Stale) => None,
             Err(error) => {
                 report::cannot_begin(delivery, &error);
@@ -115,7 +190,7 @@ impl Dispatch {
         &self,
         delivery: &Delivery,
         interrupt: &Interrupt,
-        slot: OwnedSemaphorePermit,
+        slot: &mut Option<OwnedSemaphorePermit>,
     ) -> Option<Verdict> {
         match interrupt.reason() {
             Some(reason) => without_a_run(reason),

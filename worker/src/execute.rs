@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
+use futures::{FutureExt, poll};
 use jiff::{SignedDuration, Timestamp};
 use taskcore::broker::{Delivery, Keep, Verdict};
 use taskcore::scope::Scope;
@@ -62,11 +62,14 @@ enum Ended {
 
 impl Executor {
     /// Runs one delivery; never panics, whatever the task does.
+    ///
+    /// The slot is there afterwards, or was given back: by a function that goes on past its verdict when it
+    /// returns, and by a job whose verdict waits for the store to have what it said.
     pub(crate) async fn verdict(
         &self,
         delivery: &Delivery,
         interrupt: &Interrupt,
-        slot: OwnedSemaphorePermit,
+        slot: &mut Option<OwnedSemaphorePermit>,
     ) -> Option<Verdict> {
         let _running = self.status.runs();
         let started = Instant::now();
@@ -87,7 +90,7 @@ impl Executor {
         &self,
         delivery: &Delivery,
         interrupt: &Interrupt,
-        slot: OwnedSemaphorePermit,
+        slot: &mut Option<OwnedSemaphorePermit>,
     ) -> Option<Verdict> {
         let envelope = match Envelope::decode(delivery.envelope.as_slice()) {
             Ok(envelope) => envelope,
@@ -138,7 +141,11 @@ impl Executor {
             }
         };
         if let Some(speech) = &speech {
-            self.flush(speech, &ended).await;
+            let mut flush = pin!(self.flush(speech, &ended));
+            if poll!(&mut flush).is_pending() {
+                drop(slot.take());
+                flush.await;
+            }
             if !matches!(ended, Ended::Interrupted(_)) && speech.lacks_items() {
                 // It had to stop before the store had them: a verdict would be on half a stream.
                 return Some(Verdict::Release);
@@ -235,7 +242,7 @@ impl Executor {
         context: &Context,
         expiry: Pin<&mut impl Future<Output = Duration>>,
         interrupt: &Interrupt,
-        slot: OwnedSemaphorePermit,
+        slot: &mut Option<OwnedSemaphorePermit>,
     ) -> Ended {
         let scope = self.scope(context);
         match run {
@@ -246,10 +253,7 @@ impl Executor {
                         Err(panic) => Ended::Panicked(panic_message(&*panic)),
                     }
                 };
-                let ended =
-                    self.until(ended, expiry, interrupt).await.unwrap_or_else(|ended| ended);
-                drop(slot);
-                ended
+                self.until(ended, expiry, interrupt).await.unwrap_or_else(|ended| ended)
             }
             Run::Loading(_) => unreachable!("its records were loaded"),
             Run::Stream(_) => unreachable!("a stream was given its outlet"),
@@ -266,19 +270,25 @@ impl Executor {
         context: &Context,
         expiry: Pin<&mut impl Future<Output = Duration>>,
         interrupt: &Interrupt,
-        slot: OwnedSemaphorePermit,
+        slot: &mut Option<OwnedSemaphorePermit>,
     ) -> Ended {
         let span = tracing::Span::current();
+        let taken = slot.take();
         let mut thread = tokio::task::spawn_blocking(move || {
             let _span = span.entered();
             let ended = std::panic::catch_unwind(AssertUnwindSafe(|| scope.run_here(function)));
-            drop(slot);
-            ended
+            // With the slot, which is dropped with this answer if nobody waits for it any more.
+            (ended, taken)
         });
         let returned = async {
             match (&mut thread).await {
-                Ok(Ok(completion)) => Ended::Completed(completion),
-                Ok(Err(panic)) => Ended::Panicked(panic_message(&*panic)),
+                Ok((ended, taken)) => {
+                    *slot = taken;
+                    match ended {
+                        Ok(completion) => Ended::Completed(completion),
+                        Err(panic) => Ended::Panicked(panic_message(&*panic)),
+                    }
+                }
                 // Only a runtime that shuts down drops a function before it ran.
                 Err(_) => Ended::Interrupted(Reason::Stopping),
             }

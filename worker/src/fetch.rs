@@ -144,9 +144,12 @@ impl Fetch {
     /// What to ask for, and no more than `left`; `None` while the hand is full.
     fn request(&self, spare: &Spare, left: u64) -> Option<Reserve> {
         let slots = self.config.concurrency.get();
-        let open = u32::try_from(self.hand.open()).unwrap_or(u32::MAX);
         // Asked again while half of the reserve is left, so that it does not run dry.
-        let is_low = open < slots + spare.jobs.div_ceil(2);
+        let low = slots.saturating_add(spare.jobs.div_ceil(2));
+        let has_limits = self.config.queues.iter().any(|queue| queue.limit.is_some());
+        self.hand.want_below(if has_limits { usize::MAX } else { low as usize });
+        let open = u32::try_from(self.hand.open()).unwrap_or(u32::MAX);
+        let is_low = open < low;
         let left = u32::try_from(left).unwrap_or(u32::MAX);
         let room = (slots + spare.jobs).saturating_sub(open).min(left);
         let max = NonZeroU32::new(room).filter(|_| is_low)?;

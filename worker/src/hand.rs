@@ -1,7 +1,7 @@
 //! [`Hand`]: what this worker holds, from hand-out to settled verdict.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use taskcore::broker::{Delivery, Receipt};
@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Default)]
 pub(crate) struct Hand {
     state: Mutex<State>,
-    /// Rings when a delivery is ended, and when leases are given up.
+    /// Rings when a delivery is ended, and when leases are given up, while fewer are open than
+    /// [are wanted](Self::want_below).
     pub(crate) changed: Notify,
+    wanted_below: AtomicUsize,
     /// Deliveries ended so far.
     ended: AtomicU64,
     /// Deliveries went back because they found no slot.
@@ -115,11 +117,16 @@ impl Hand {
             .collect()
     }
 
+    /// Says below how many open deliveries a change is of interest. To be said before one looks, because
+    /// changes of no interest are not told.
+    pub(crate) fn want_below(&self, open: usize) {
+        self.wanted_below.store(open, Ordering::SeqCst);
+    }
+
     /// Ends a delivery: it has its verdict, or will get none.
     pub(crate) fn end(&self, queue: &QueueName) {
-        self.count_out(queue);
         self.ended.fetch_add(1, Ordering::Relaxed);
-        self.changed.notify_one();
+        self.count_out(queue);
     }
 
     fn count_out(&self, queue: &QueueName) {
@@ -128,12 +135,21 @@ impl Hand {
         if let Some(open) = state.open_by_queue.get_mut(queue) {
             *open -= 1;
         }
+        self.tell(state);
+    }
+
+    /// Tells of a change, after it was made.
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let open = state.open;
+        drop(state);
+        if open < self.wanted_below.load(Ordering::SeqCst) {
+            self.changed.notify_one();
+        }
     }
 
     /// Holds a delivery without counting it, while it waits for something else than a slot.
     pub(crate) fn set_aside(&self, queue: &QueueName) {
         self.count_out(queue);
-        self.changed.notify_one();
     }
 
     /// Counts a delivery that was set aside again.
@@ -159,8 +175,7 @@ impl Hand {
         for receipt in receipts {
             state.leases.remove(receipt);
         }
-        drop(state);
-        self.changed.notify_one();
+        self.tell(state);
     }
 
     /// Whether nothing is held at all: every verdict is settled.

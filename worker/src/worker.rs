@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use taskcore::broker::{Broker, BrokerError, Guarded};
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Exit, QueueConfig, WorkerConfig};
-use crate::dispatch::Dispatch;
+use crate::dispatch::{Dispatch, Waiting};
 use crate::error::WorkerError;
 use crate::execute::Executor;
 use crate::fetch::Fetch;
@@ -351,6 +352,8 @@ impl Worker {
             abort: abort.clone(),
             concluded,
             slots: Arc::new(Semaphore::new(slots)),
+            waiting: Waiting::default(),
+            asking: AtomicUsize::new(0),
             suspects: Arc::new(Semaphore::new(1)),
             set_aside: Arc::new(Semaphore::new(slots)),
             running: TaskTracker::new(),

@@ -185,6 +185,26 @@ on_each_broker! {
         worker.stop().await.unwrap();
     }
 
+    async fn a_suspect_has_its_turn_while_others_wait_for_slots(world: World) {
+        let door = Door::closed();
+        let suspect = wait_at_the_door(0).delay().await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(world.take_from("reserve", 1).await.len(), 1);
+            world.advance(Duration::from_secs(3_600));
+            world.upkeep().await;
+        }
+        world.client.delay_all((0..6_000).map(quick)).await.unwrap();
+        let worker = world.start_with(worker(&world, 1, &door));
+        while door.came.lock().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let done = worker.status.snapshot().done;
+        assert!(done < 3_000, "{done} others were served first");
+        door.open.add_permits(1);
+        assert_eq!(suspect.await, Ok(0));
+        worker.stop().await.unwrap();
+    }
+
     async fn a_worker_whose_verdicts_nobody_takes_stops_when_it_is_told_twice(world: World) {
         let open = world.client.connection().unwrap().clone();
         let faulty = Faulty::new(open.broker.clone());
