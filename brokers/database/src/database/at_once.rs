@@ -36,14 +36,58 @@ pub(super) async fn store(
         args.push(job.envelope.as_slice());
     };
     let (moved_ms, kept_events) = (clock.moved_ms(), i64::from(session.kept_events()));
+    let (channel, text) = session.notice.as_ref().map_or(("", ""), |it| (&*it.channel, &*it.text));
     let rest = |args: Args| {
-        args.with(moved_ms).with(&[events::code(EventKind::Stored)][..]).with(kept_events)
+        let args = args.with(moved_ms).with(&[events::code(EventKind::Stored)][..]);
+        args.with(kept_events).with(channel).with(channel).with(text)
     };
     let rows = session.sql.fetch_bulk(&statements::STORE, &placed, row, rest).await?;
     let answer = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     clock.adjust(row::integer(answer, "now_ms")?.saturating_sub(moved_ms));
     let ids = row::bytes(answer, "ids")?;
     session.has_news = !ids.is_empty();
+    session.has_told = row::is_set(answer, "has_told")?;
     let stored = ids.as_chunks::<16>().0.iter().copied().map(JobId::from_bytes).collect();
     Ok(tell_apart(jobs, stored))
+}
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests {
+    use super::*;
+    use crate::database::bell::Notice;
+    use crate::database::dialect::Statement;
+    use crate::database::lab::{job, opened};
+    use crate::database::link::{Link, Role};
+
+    const TELLING: Statement =
+        Statement::new("BEGIN; SELECT pg_try_advisory_xact_lock({lock} + 3) AS is_telling");
+    const END: Statement = Statement::new("ROLLBACK");
+
+    async fn session(link: &Link, notice: Option<Notice>) -> Session<'static> {
+        let mut session = Session::of(link.open(Role::Write).await.unwrap(), link.events);
+        session.begin(0, false);
+        session.notice = notice;
+        session
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_stores_a_job_tells_of_it_unless_another_statement_is_about_to() {
+        let broker = opened().await;
+        let link = &*broker.store.link;
+        let notice = Notice { channel: "a channel".into(), text: "news".into() };
+        let mut session = session(link, Some(notice)).await;
+        let jobs = [(); 3].map(|()| [job(Due::Now, None)]);
+        let stored = [Enqueued::Stored];
+        assert_eq!(store(&mut session, &link.clock, &jobs[0]).await.unwrap(), stored);
+        assert!(session.has_told);
+        let mut other = super::tests::session(link, None).await;
+        let rows = other.sql.script(TELLING).await.unwrap();
+        assert!(row::is_set(rows.last().unwrap(), "is_telling").unwrap());
+        assert_eq!(store(&mut session, &link.clock, &jobs[1]).await.unwrap(), stored);
+        assert!(session.has_news && !session.has_told, "nobody queues up to tell");
+        other.sql.script(END).await.unwrap();
+        session.notice = None;
+        assert_eq!(store(&mut session, &link.clock, &jobs[2]).await.unwrap(), stored);
+        assert!(session.has_news && !session.has_told);
+    }
 }

@@ -10,7 +10,8 @@ use super::wake::Wake;
 /// Other processes are told at most once in [`QUIET`] by each connection that writes: what is
 /// committed meanwhile is told together, at the end of it. They are told right after the commit and
 /// in the same way there and back, but not in the same transaction: PostgreSQL lets transactions
-/// that notify commit one at a time, each with its wait for the disk.
+/// that notify commit one at a time, each with its wait for the disk. Only a statement that is its own
+/// transaction [tells them by itself](Notice), if nobody else does at that moment.
 #[derive(Debug)]
 pub(crate) struct Bell {
     pub(crate) wake: Arc<Wake>,
@@ -18,21 +19,35 @@ pub(crate) struct Bell {
     telling: Option<Telling>,
 }
 
-/// The statements that tell others.
+/// How others are told.
 #[derive(Debug)]
 pub(crate) struct Telling {
-    /// Of jobs that are ready or have ended.
+    /// The statement that tells of jobs that are ready or have ended.
     news: Arc<str>,
-    /// Of what only readers of events and reports want to know.
+    /// That of what only readers of events and reports want to know.
     readers: Arc<str>,
+    /// What a statement that makes news tells itself.
+    notice: Notice,
     told_at: Option<Instant>,
     untold: Option<Untold>,
 }
 
+/// News, told by the statement that makes them.
+#[derive(Debug, Clone)]
+pub(crate) struct Notice {
+    pub(crate) channel: Arc<str>,
+    pub(crate) text: Arc<str>,
+}
+
 impl Telling {
     #[cfg(feature = "postgres")]
-    pub(crate) fn of(news: Arc<str>, readers: Arc<str>) -> Self {
-        Self { news, readers, told_at: None, untold: None }
+    pub(crate) fn of(news: Arc<str>, readers: Arc<str>, notice: Notice) -> Self {
+        Self { news, readers, notice, told_at: None, untold: None }
+    }
+
+    /// Whether nobody was told for a while.
+    fn is_time(&self) -> bool {
+        self.told_at.is_none_or(|told_at| told_at.elapsed() >= QUIET)
     }
 }
 
@@ -54,7 +69,23 @@ impl Bell {
         self.note(Untold::News);
     }
 
-    /// The same of what only readers want to know.
+    /// What a statement that makes news is to tell others; `None` where they are told later, or not.
+    pub(super) fn notice(&self) -> Option<Notice> {
+        let telling = self.telling.as_ref().filter(|telling| telling.is_time())?;
+        Some(telling.notice.clone())
+    }
+
+    /// News were committed, and the statement that made them has told others: tells this process.
+    pub(super) fn has_told_news(&mut self) {
+        self.wake.ring();
+        if let Some(telling) = &mut self.telling {
+            telling.untold = None;
+            telling.told_at = Some(Instant::now());
+        }
+    }
+
+    /// What only readers want to know was committed: tells those of this process, and others when it
+    /// is time.
     pub(super) fn has_reports(&mut self) {
         self.wake.ring_for_readers();
         self.note(Untold::ForReaders);
@@ -79,7 +110,7 @@ impl Bell {
 
     fn commit(&mut self, untold: Untold) -> Option<Arc<str>> {
         let telling = self.note(untold)?;
-        if telling.told_at.is_some_and(|told_at| told_at.elapsed() < QUIET) {
+        if !telling.is_time() {
             return None;
         }
         self.take().map(|text| format!("COMMIT; {text}").into())

@@ -92,20 +92,12 @@ impl Write for ClaimAtOnce {
 mod tests {
     use std::num::NonZeroU32;
 
-    use taskcore::broker::{Broker, Due, NewJob, QueueShare};
-    use taskcore::{JobId, Payload, Priority};
-    use taskservers::Postgres;
+    use taskcore::JobId;
+    use taskcore::broker::{Broker, Due, QueueShare};
 
     use super::*;
     use crate::database::DatabaseBroker;
-    use crate::postgres::PostgresOptions;
-
-    async fn opened() -> DatabaseBroker {
-        let server = Postgres::shared();
-        let options = PostgresOptions::parse(server.url()).unwrap();
-        let options = options.schema(&server.schema()).unwrap().polling();
-        DatabaseBroker { store: crate::postgres::open(options).await.unwrap() }
-    }
+    use crate::database::lab::{job, opened};
 
     fn request(max: u32) -> Reserve {
         let max = NonZeroU32::new(max).unwrap();
@@ -116,21 +108,6 @@ mod tests {
             wait: Duration::ZERO,
             worker: "worker".to_owned(),
             interrupt: Default::default(),
-        }
-    }
-
-    fn job(due: Due, expires_in: Option<Duration>) -> NewJob {
-        NewJob {
-            id: JobId::new(),
-            queue: QueueName::DEFAULT,
-            task: "task".into(),
-            priority: Priority::new(0).unwrap(),
-            due,
-            expires_in,
-            inputs: Vec::new(),
-            unique: None,
-            with_next: false,
-            envelope: Payload::from(b"{}".to_vec()),
         }
     }
 

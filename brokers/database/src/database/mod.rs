@@ -35,6 +35,8 @@ mod inputs;
 mod inside;
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod json_rows;
+#[cfg(all(test, feature = "postgres"))]
+mod lab;
 mod lease;
 mod link;
 mod look;
@@ -80,7 +82,7 @@ mod writer;
 mod zeroless;
 
 pub(crate) use args::Args;
-pub(crate) use bell::Telling;
+pub(crate) use bell::{Notice, Telling};
 pub(crate) use borrowed::Lender;
 #[cfg(feature = "sqlite")]
 pub(crate) use connection::Ran;

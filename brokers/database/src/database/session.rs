@@ -7,6 +7,7 @@ use taskcore::broker::EventKind;
 use taskcore::broker::millis::later;
 
 use super::args::Args;
+use super::bell::Notice;
 use super::connection::Connection;
 use super::events::NewEvents;
 use super::statements::{inputs, reports, unique};
@@ -23,6 +24,10 @@ pub(crate) struct Session<'c> {
     pub(super) has_news: bool,
     /// Set when a job said something, or a reader wants something of one.
     pub(super) has_reports: bool,
+    /// What a statement that is its own transaction is to tell others of its news.
+    pub(super) notice: Option<Notice>,
+    /// Set when it did.
+    pub(super) has_told: bool,
     /// A number that every stored job's is at most, and every later one's is above; `None` until
     /// the transaction has asked.
     pub(super) last_seq: Option<i64>,
@@ -67,6 +72,8 @@ impl<'c> Session<'c> {
             now_ms: 0,
             has_news: false,
             has_reports: false,
+            notice: None,
+            has_told: false,
             last_seq: None,
             sums: Sums::default(),
             is_alone: false,
@@ -94,6 +101,8 @@ impl<'c> Session<'c> {
         self.has_repeats = false;
         self.has_news = false;
         self.has_reports = false;
+        self.notice = None;
+        self.has_told = false;
         self.last_seq = None;
         self.known = Known::default();
     }

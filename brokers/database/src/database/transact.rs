@@ -169,6 +169,7 @@ impl Transactor {
         };
         let Ok(mut session) = opened else { return false };
         session.begin(link.clock.now_ms(), false);
+        session.notice = self.setup.bell.notice();
         let ran = within(TRANSACTION_TIME, operation.at_once(&mut session, &link.clock)).await;
         let is_done = match ran {
             Ok(Ok(is_done)) => is_done,
@@ -177,7 +178,9 @@ impl Transactor {
             // Its session is lost, or nobody knows in which state it is.
             Ok(Err(_)) | Err(_) => return false,
         };
-        if is_done && session.has_news {
+        if is_done && session.has_told {
+            self.setup.bell.has_told_news();
+        } else if is_done && session.has_news {
             self.setup.bell.has_news();
         } else if is_done && session.has_reports {
             self.setup.bell.has_reports();

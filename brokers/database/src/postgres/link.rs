@@ -13,8 +13,8 @@ use super::listen;
 use super::options::{PostgresOptions, Wakeups};
 use super::statements::SCHEMA;
 use crate::database::{
-    Dialect, Driver, Held, IfMissing, Kind, Lender, Link, Role, Source, Store, StoreClock, Target,
-    Telling, Watch, lock_number,
+    Dialect, Driver, Held, IfMissing, Kind, Lender, Link, Notice, Role, Source, Store, StoreClock,
+    Target, Telling, Watch, lock_number,
 };
 
 /// Where a store is.
@@ -84,7 +84,11 @@ impl PostgresLink {
                  COMMIT"
             )
         };
-        Some(Telling::of(notify(listen::NEWS).into(), notify(listen::FOR_READERS).into()))
+        let notice = Notice {
+            channel: self.channel().into(),
+            text: format!("{}:{}", listen::NEWS, self.sender).into(),
+        };
+        Some(Telling::of(notify(listen::NEWS).into(), notify(listen::FOR_READERS).into(), notice))
     }
 }
 

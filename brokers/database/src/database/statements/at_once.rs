@@ -9,6 +9,9 @@ use crate::database::dialect::Statement;
 /// that were stored: all but those with a tombstone. One that is there already is an error, and then the
 /// operation is run in a transaction: to let it pass costs an entry in the log for every other one.
 /// `due_at` is a time, and without one the job is due after `wait`.
+///
+/// With a channel it notifies others as well, which saves a way there and back, unless another such statement
+/// is about to: the server lets transactions that notify commit one at a time, so nobody is to queue up for that.
 pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
     "place int, id id, queue text, task text, priority int, due_at int, wait int, expires_in int, \
      envelope bytes",
@@ -49,7 +52,10 @@ pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
              string_agg(?::bytea || uuid_send(id), ''::bytea)
          FROM stored WHERE ? > 0 HAVING count(*) > 0)
      SELECT (SELECT now_ms FROM clock) AS now_ms,
-         coalesce(string_agg(uuid_send(id), ''::bytea), ''::bytea) AS ids
+         coalesce(string_agg(uuid_send(id), ''::bytea), ''::bytea) AS ids,
+         CASE WHEN count(*) = 0 OR ? = '' THEN false
+             WHEN pg_try_advisory_xact_lock({lock} + 3) THEN pg_notify(?, ?) IS NOT NULL
+             ELSE false END AS has_told
      FROM stored",
 );
 
