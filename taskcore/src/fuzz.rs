@@ -145,8 +145,8 @@ fn cron() {
         let zone = ZONES[usize::from(*byte) % ZONES.len()];
         let ticks = crate::schedule::Ticks::Cron { expression: text, zone };
         let Ok(spec) = Spec::new(ticks, Default::default(), Default::default()) else { return };
-        // To find that a date never comes takes croner a thousand times as long as to read it. Which inputs
-        // these are is nothing that a fuzzer can learn, or it would come to take no others.
+        // To find a rare date takes croner many times as long as to read it. Which inputs are asked for theirs
+        // is nothing that a fuzzer can learn, or it would come to take no others.
         let mut hash = DefaultHasher::new();
         hash.write(bytes);
         if hash.finish() % 64 == 0 {

@@ -40,7 +40,8 @@ pub(crate) struct Dispatch {
     pub(crate) slots: Arc<Semaphore>,
     /// What waits for a slot.
     pub(crate) waiting: Waiting,
-    /// Suspects that wait for a slot: whoever has one gives it back, for them to have a turn.
+    /// Suspects that wait for a slot: whoever has one gives it back, for them to have a turn. They need
+    /// not wait behind what was taken in before them, because at most one of them asks at a time.
     pub(crate) asking: AtomicUsize,
     /// Suspects run one at a time, so that the loss of one condemns no other.
     pub(crate) suspects: Arc<Semaphore>,
@@ -55,6 +56,10 @@ pub(crate) struct Dispatch {
 /// is held here can neither be cancelled before it starts nor expire. The reserve was learnt
 /// from shorter jobs.
 const HOLD: Duration = Duration::from_secs(1);
+
+/// After so long on a thread of the runtime, jobs that never wait let others have it: timers, connections,
+/// and the other parts of the worker.
+const TURN: Duration = Duration::from_micros(500);
 
 /// Deliveries that found no slot yet, the oldest first, each with the time until which it waits.
 #[derive(Debug, Default)]
@@ -134,9 +139,14 @@ impl Dispatch {
         let this = self.clone();
         self.running.spawn(async move {
             let (mut next, mut slot) = (Some(first), Some(slot));
+            let mut turn = std::time::Instant::now();
             while let Some((delivery, interrupt)) = next {
                 let verdict = this.run_unless_interrupted(&delivery, &interrupt, &mut slot).await;
                 this.conclude(delivery, &interrupt, verdict).await;
+                if turn.elapsed() >= TURN {
+                    tokio::task::yield_now().await;
+                    turn = std::time::Instant::now();
+                }
                 let goes_on = slot.is_some()
                     && this.asking.load(Ordering::SeqCst) == 0
                     && !this.stop.is_cancelled();

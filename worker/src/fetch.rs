@@ -151,7 +151,7 @@ impl Fetch {
         let open = u32::try_from(self.hand.open()).unwrap_or(u32::MAX);
         let is_low = open < low;
         let left = u32::try_from(left).unwrap_or(u32::MAX);
-        let room = (slots + spare.jobs).saturating_sub(open).min(left);
+        let room = slots.saturating_add(spare.jobs).saturating_sub(open).min(left);
         let max = NonZeroU32::new(room).filter(|_| is_low)?;
         let queues: Vec<_> = weighted_order(&self.config.queues, &mut rand::rng())
             .into_iter()

@@ -13,7 +13,7 @@ use super::row;
 use super::session::Session;
 use super::statements::transactions as statements;
 use super::writer::Operation;
-use crate::error::{Error, SharedError, is_busy, is_lost, is_transient};
+use crate::error::{Error, SharedError, is_busy, is_lost, is_repeated, is_transient};
 
 /// What it takes to open its connection, again after a loss of it.
 #[derive(Debug)]
@@ -170,13 +170,19 @@ impl Transactor {
         let Ok(mut session) = opened else { return false };
         session.begin(link.clock.now_ms(), false);
         session.notice = self.setup.bell.notice();
-        let ran = within(TRANSACTION_TIME, operation.at_once(&mut session, &link.clock)).await;
-        let is_done = match ran {
-            Ok(Ok(is_done)) => is_done,
-            // What the server has refused leaves the connection as it was.
-            Ok(Err(error)) if error.as_database_error().is_some() && !is_lost(&error) => false,
-            // Its session is lost, or nobody knows in which state it is.
-            Ok(Err(_)) | Err(_) => return false,
+        let is_done = loop {
+            match within(TRANSACTION_TIME, operation.at_once(&mut session, &link.clock)).await {
+                Ok(Ok(is_done)) => break is_done,
+                // What the server has refused leaves the connection as it was.
+                Ok(Err(error)) if error.as_database_error().is_some() && !is_lost(&error) => {
+                    // Where it may only have refused to tell others, they are told later.
+                    if is_repeated(&error) || session.notice.take().is_none() {
+                        break false;
+                    }
+                }
+                // Its session is lost, or nobody knows in which state it is.
+                Ok(Err(_)) | Err(_) => return false,
+            }
         };
         if is_done && session.has_told {
             self.setup.bell.has_told_news();
