@@ -45,7 +45,7 @@ pub(super) async fn store(
     let answer = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     clock.adjust(row::integer(answer, "now_ms")?.saturating_sub(moved_ms));
     let ids = row::bytes(answer, "ids")?;
-    session.has_news = !ids.is_empty();
+    session.has_jobs = !ids.is_empty();
     session.has_told = row::is_set(answer, "has_told")?;
     let stored = ids.as_chunks::<16>().0.iter().copied().map(JobId::from_bytes).collect();
     Ok(tell_apart(jobs, stored))
@@ -84,10 +84,10 @@ mod tests {
         let rows = other.sql.script(TELLING).await.unwrap();
         assert!(row::is_set(rows.last().unwrap(), "is_telling").unwrap());
         assert_eq!(store(&mut session, &link.clock, &jobs[1]).await.unwrap(), stored);
-        assert!(session.has_news && !session.has_told, "nobody queues up to tell");
+        assert!(session.has_jobs && !session.has_told, "nobody queues up to tell");
         other.sql.script(END).await.unwrap();
         session.notice = None;
         assert_eq!(store(&mut session, &link.clock, &jobs[2]).await.unwrap(), stored);
-        assert!(session.has_news && !session.has_told);
+        assert!(session.has_jobs && !session.has_told);
     }
 }

@@ -22,17 +22,19 @@ pub(crate) struct Bell {
 /// How others are told.
 #[derive(Debug)]
 pub(crate) struct Telling {
-    /// The statement that tells of jobs that are ready or have ended.
+    /// The statement that tells of all that anybody may wait for.
     news: Arc<str>,
+    /// That of jobs that were stored, which is nothing to those who wait for ends.
+    jobs: Arc<str>,
     /// That of what only readers of events and reports want to know.
     readers: Arc<str>,
-    /// What a statement that makes news tells itself.
+    /// What a statement that stores jobs tells itself.
     notice: Notice,
     told_at: Option<Instant>,
     untold: Option<Untold>,
 }
 
-/// News, told by the statement that makes them.
+/// New jobs, told by the statement that stores them.
 #[derive(Debug, Clone)]
 pub(crate) struct Notice {
     pub(crate) channel: Arc<str>,
@@ -41,8 +43,9 @@ pub(crate) struct Notice {
 
 impl Telling {
     #[cfg(feature = "postgres")]
-    pub(crate) fn of(news: Arc<str>, readers: Arc<str>, notice: Notice) -> Self {
-        Self { news, readers, notice, told_at: None, untold: None }
+    pub(crate) fn of(notify: impl Fn(&str) -> Arc<str>, kinds: Kinds, notice: Notice) -> Self {
+        let [news, jobs, readers] = [kinds.news, kinds.jobs, kinds.readers].map(notify);
+        Self { news, jobs, readers, notice, told_at: None, untold: None }
     }
 
     /// Whether nobody was told for a while.
@@ -51,10 +54,20 @@ impl Telling {
     }
 }
 
-/// What others were not told yet.
+/// The words for what is told.
+#[cfg(feature = "postgres")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kinds {
+    pub(crate) news: &'static str,
+    pub(crate) jobs: &'static str,
+    pub(crate) readers: &'static str,
+}
+
+/// What others were not told yet; each says what those before it say, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Untold {
     ForReaders,
+    Jobs,
     News,
 }
 
@@ -69,15 +82,22 @@ impl Bell {
         self.note(Untold::News);
     }
 
-    /// What a statement that makes news is to tell others; `None` where they are told later, or not.
-    pub(super) fn notice(&self) -> Option<Notice> {
-        let telling = self.telling.as_ref().filter(|telling| telling.is_time())?;
-        Some(telling.notice.clone())
+    /// The same of jobs that were stored, and of nothing else.
+    pub(super) fn has_jobs(&mut self) {
+        self.wake.ring_for_workers();
+        self.note(Untold::Jobs);
     }
 
-    /// News were committed, and the statement that made them has told others: tells this process.
-    pub(super) fn has_told_news(&mut self) {
-        self.wake.ring();
+    /// What a statement that stores jobs is to tell others; `None` where they are told later, or not.
+    pub(super) fn notice(&self) -> Option<Notice> {
+        let telling = self.telling.as_ref().filter(|telling| telling.is_time())?;
+        // More is to be told, together with that.
+        if telling.untold > Some(Untold::Jobs) { None } else { Some(telling.notice.clone()) }
+    }
+
+    /// Jobs were stored, and the statement that did it has told others: tells this process.
+    pub(super) fn has_told_jobs(&mut self) {
+        self.wake.ring_for_workers();
         if let Some(telling) = &mut self.telling {
             telling.untold = None;
             telling.told_at = Some(Instant::now());
@@ -129,6 +149,7 @@ impl Bell {
         telling.told_at = Some(Instant::now());
         Some(match untold {
             Untold::News => telling.news.clone(),
+            Untold::Jobs => telling.jobs.clone(),
             Untold::ForReaders => telling.readers.clone(),
         })
     }

@@ -11,6 +11,7 @@ use taskcore::broker::{
     Depth, Enqueued, Extended, Maintain, Migration, NewJob, NewSchedule, Receipt, Reserve, Settled,
     Settlement, Upkeep,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::args::Args;
 use super::claim::{Claim, Found};
@@ -22,6 +23,7 @@ use super::feed::{CANCELLED, Page};
 use super::lease::{Begin, Extend};
 use super::settle::Settle;
 use super::store::{Store, read};
+use super::wake::Listener;
 use super::{depth, row, statements, upkeep};
 use crate::error::Error;
 use crate::receipt::Lease;
@@ -150,6 +152,45 @@ impl DatabaseBroker {
         Ok(Found { deliveries, due_at: look.due_at.filter(|due_at| *due_at > now_ms) })
     }
 
+    /// Waits for news, or until a time, and leases what there is then.
+    async fn wait_and_claim(
+        &self,
+        request: &Reserve,
+        queues: &[String],
+        listener: &mut Listener<'_>,
+        until_ms: i64,
+    ) -> Result<Found, BrokerError> {
+        #[cfg(feature = "postgres")]
+        let at_ring = ClaimAtOnce::of(request, &self.store.link.dialect)
+            .map(|claim| self.store.write_at_ring(claim));
+        let news = listener.wait(self.store.clock(), until_ms, self.stops(request));
+        #[cfg(feature = "postgres")]
+        if let Some((appointment, mut answer)) = at_ring {
+            let answered = tokio::select! {
+                biased;
+                answered = &mut answer => answered,
+                () = news => {
+                    drop(appointment);
+                    answer.await
+                }
+            };
+            // An error is that it was not sent.
+            if let Ok(answered) = answered
+                && let Some(found) = self.store.checked(answered)?
+            {
+                return Ok(found);
+            }
+            return self.claim(request, queues).await;
+        }
+        news.await;
+        self.claim(request, queues).await
+    }
+
+    /// What ends a wait for jobs.
+    fn stops<'a>(&'a self, request: &'a Reserve) -> [&'a CancellationToken; 2] {
+        [&request.interrupt, &self.store.closed]
+    }
+
     /// Looks, without writing, whether a claim may find something.
     async fn look(&self, queues: &[String]) -> Result<Look, Error> {
         let asked = || Args::new().with(queues.to_vec());
@@ -211,19 +252,18 @@ impl Broker for DatabaseBroker {
         let clock = self.store.clock();
         let over_ms = later(clock.now_ms(), request.wait);
         let queues = depth::names(request.queues.iter().map(|share| &share.queue));
-        let mut listener = self.store.watch.listen();
+        let mut listener = self.store.watch.listen_for_jobs();
+        let mut found = self.claim(request, &queues).await?;
         loop {
-            let found = self.claim(request, &queues).await?;
             if !found.deliveries.is_empty() {
                 return Ok(found.deliveries);
             }
             let now_ms = clock.now_ms();
-            let stops = [&request.interrupt, &self.store.closed];
-            if now_ms >= over_ms || stops.iter().any(|stop| stop.is_cancelled()) {
+            if now_ms >= over_ms || self.stops(request).iter().any(|stop| stop.is_cancelled()) {
                 return Ok(Vec::new());
             }
             let until_ms = found.due_at.map_or(over_ms, |due_at| due_at.min(over_ms));
-            listener.wait(clock, until_ms, stops).await;
+            found = self.wait_and_claim(request, &queues, &mut listener, until_ms).await?;
         }
     }
 

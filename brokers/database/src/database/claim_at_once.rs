@@ -130,6 +130,22 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn who_rings_sends_the_claim_of_who_waits() {
+        let broker = opened().await;
+        let job = job(Due::Now, None);
+        broker.enqueue(std::slice::from_ref(&job)).await.unwrap();
+        let claim = || ClaimAtOnce::of(&request(9), &broker.store.link.dialect).unwrap();
+        let (appointment, answer) = broker.store.write_at_ring(claim());
+        drop(appointment);
+        broker.store.watch.wake.ring();
+        assert!(answer.await.is_err(), "it was called off");
+        let (_appointment, answer) = broker.store.write_at_ring(claim());
+        broker.store.watch.wake.ring();
+        let found = answer.await.unwrap().unwrap().unwrap();
+        assert_eq!(found.deliveries[0].job, job.id);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn what_it_cannot_do_is_left_to_a_transaction() {
         let broker = opened().await;
         let due = job(Due::After(Duration::from_millis(50)), None);

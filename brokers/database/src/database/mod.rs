@@ -82,7 +82,9 @@ mod writer;
 mod zeroless;
 
 pub(crate) use args::Args;
-pub(crate) use bell::{Notice, Telling};
+pub(crate) use bell::Telling;
+#[cfg(feature = "postgres")]
+pub(crate) use bell::{Kinds, Notice};
 pub(crate) use borrowed::Lender;
 #[cfg(feature = "sqlite")]
 pub(crate) use connection::Ran;

@@ -54,7 +54,7 @@ impl Outbox for DatabaseBroker {
         self.store.check_open()?;
         let clock = self.store.clock();
         let over_ms = later(clock.now_ms(), wait);
-        let mut listener = self.store.watch.listen();
+        let mut listener = self.store.watch.listen_for_jobs();
         let never = CancellationToken::new();
         loop {
             let look = self.look_unsent().await?;

@@ -37,7 +37,7 @@ pub(super) async fn store(
     };
     let now = rows.last().ok_or(sqlx::Error::RowNotFound)?;
     clock.adjust(row::integer(now, "now_ms")?);
-    session.has_news = true;
+    session.has_jobs = true;
     Ok(Some(vec![Enqueued::Stored; jobs.len()]))
 }
 

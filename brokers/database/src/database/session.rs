@@ -22,9 +22,11 @@ pub(crate) struct Session<'c> {
     pub(super) now_ms: i64,
     /// Set when jobs became ready, scheduled or final: then whoever waits looks again.
     pub(super) has_news: bool,
+    /// Set instead by a statement that has stored jobs and done nothing else: then only workers look again.
+    pub(super) has_jobs: bool,
     /// Set when a job said something, or a reader wants something of one.
     pub(super) has_reports: bool,
-    /// What a statement that is its own transaction is to tell others of its news.
+    /// What a statement that stores jobs is to tell others of them.
     pub(super) notice: Option<Notice>,
     /// Set when it did.
     pub(super) has_told: bool,
@@ -71,6 +73,7 @@ impl<'c> Session<'c> {
             sql,
             now_ms: 0,
             has_news: false,
+            has_jobs: false,
             has_reports: false,
             notice: None,
             has_told: false,
@@ -100,6 +103,7 @@ impl<'c> Session<'c> {
         self.takes_for_new = false;
         self.has_repeats = false;
         self.has_news = false;
+        self.has_jobs = false;
         self.has_reports = false;
         self.notice = None;
         self.has_told = false;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskcore::broker::ConnectError;
+#[cfg(feature = "postgres")]
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::bell::Bell;
@@ -12,6 +14,8 @@ use super::outbox::Seen;
 use super::readers::{Reader, Readers};
 use super::server_clock::StoreClock;
 use super::transact::Setup;
+#[cfg(feature = "postgres")]
+use super::wake::Appointment;
 use super::wake::{Share, Watch};
 use super::writer::{Write, Writer};
 use crate::error::{Error, SharedError};
@@ -91,13 +95,28 @@ impl Store {
     pub(super) async fn write<W: Write>(&self, write: W) -> Result<W::Answer, SharedError> {
         self.check_open()?;
         let answer = self.writers.for_this(&write).run(write).await;
+        self.checked(answer)
+    }
+
+    /// Says so where a write came while the store was being closed.
+    pub(super) fn checked<T>(&self, answer: Result<T, SharedError>) -> Result<T, SharedError> {
         match &answer {
-            // The call came while the store was being closed.
             Err(error) if error.is_stopped() && self.closed.is_cancelled() => {
                 Err(Error::closed(self.link.kind()).into())
             }
             _ => answer,
         }
+    }
+
+    /// Has a write sent at the next ring, unless the appointment is dropped before; its answer is an error
+    /// if it was not sent.
+    #[cfg(feature = "postgres")]
+    pub(super) fn write_at_ring<W: Write>(
+        &self,
+        write: W,
+    ) -> (Appointment<'_>, oneshot::Receiver<Result<W::Answer, SharedError>>) {
+        let (send, answer) = self.writers.for_this(&write).prepare(write);
+        (self.watch.wake.at_ring(send), answer)
     }
 
     /// A connection to read from, which does not wait for the writer; see `read!`.

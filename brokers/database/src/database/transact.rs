@@ -185,7 +185,9 @@ impl Transactor {
             }
         };
         if is_done && session.has_told {
-            self.setup.bell.has_told_news();
+            self.setup.bell.has_told_jobs();
+        } else if is_done && session.has_jobs {
+            self.setup.bell.has_jobs();
         } else if is_done && session.has_news {
             self.setup.bell.has_news();
         } else if is_done && session.has_reports {

@@ -17,9 +17,15 @@ use super::server_clock::StoreClock;
 #[derive(Debug, Default)]
 pub(crate) struct Wake {
     rings: watch::Sender<u64>,
-    /// For readers of events and reports: rings with the other, and also when jobs were handed out
+    /// For those who wait for jobs: rings with the other, and also when jobs were stored, which is nothing
+    /// to those who wait for ends.
+    job_rings: watch::Sender<u64>,
+    /// For readers of events and reports: rings with both, and also when jobs were handed out
     /// or have said something, which is nothing to workers.
     reader_rings: watch::Sender<u64>,
+    /// What whoever rings for workers does first.
+    #[cfg(feature = "postgres")]
+    at_ring: Mutex<AtRing>,
     listeners: Mutex<usize>,
     joined: Condvar,
     /// Whether commits of others are not heard of now.
@@ -60,14 +66,70 @@ pub(crate) enum Source {
     Polling(String),
 }
 
+/// What is to be done at the next ring, each with a number by which it is called off.
+#[cfg(feature = "postgres")]
+#[derive(Default)]
+struct AtRing {
+    calls: Vec<(u64, Box<dyn FnOnce() + Send>)>,
+    last: u64,
+}
+
+#[cfg(feature = "postgres")]
+impl Debug for AtRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AtRing").field("calls", &self.calls.len()).finish_non_exhaustive()
+    }
+}
+
+/// Something that is to be done at the next ring. Dropped before, it is called off.
+#[cfg(feature = "postgres")]
+#[derive(Debug)]
+pub(crate) struct Appointment<'a> {
+    wake: &'a Wake,
+    number: u64,
+}
+
+#[cfg(feature = "postgres")]
+impl Drop for Appointment<'_> {
+    fn drop(&mut self) {
+        self.wake.lock_at_ring().calls.retain(|(number, _)| *number != self.number);
+    }
+}
+
 impl Wake {
     pub(crate) fn ring(&self) {
+        self.ring_for_workers();
         self.rings.send_modify(|rings| *rings += 1);
+    }
+
+    pub(crate) fn ring_for_workers(&self) {
+        #[cfg(feature = "postgres")]
+        {
+            let calls = std::mem::take(&mut self.lock_at_ring().calls);
+            calls.into_iter().for_each(|(_, call)| call());
+        }
+        self.job_rings.send_modify(|rings| *rings += 1);
         self.ring_for_readers();
     }
 
     pub(crate) fn ring_for_readers(&self) {
         self.reader_rings.send_modify(|rings| *rings += 1);
+    }
+
+    /// Has something done at the next ring, by the thread that rings: before those who wait are told, and
+    /// without the way to a thread of theirs. It may not wait.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn at_ring(&self, call: impl FnOnce() + Send + 'static) -> Appointment<'_> {
+        let mut at_ring = self.lock_at_ring();
+        at_ring.last += 1;
+        let number = at_ring.last;
+        at_ring.calls.push((number, Box::new(call)));
+        Appointment { wake: self, number }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn lock_at_ring(&self) -> MutexGuard<'_, AtRing> {
+        self.at_ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says whether commits of others are heard of. Where they are not, who waits polls.
@@ -104,9 +166,14 @@ impl Watch {
         Self { wake, source, ear: Mutex::default(), shares: AtomicUsize::new(0) }
     }
 
-    /// Starts to listen. What is committed from now on ends the next wait.
+    /// Starts to listen for ends and cancels. What is committed from now on ends the next wait.
     pub(crate) fn listen(&self) -> Listener<'_> {
         self.listen_to(&self.wake.rings)
+    }
+
+    /// The same for jobs.
+    pub(crate) fn listen_for_jobs(&self) -> Listener<'_> {
+        self.listen_to(&self.wake.job_rings)
     }
 
     /// The same for a reader of events or reports.

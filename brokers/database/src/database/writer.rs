@@ -122,6 +122,25 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
+    /// One operation, to be sent by whoever calls this, and its answer: an error if it never was. It is
+    /// sent only if there is room for it, and keeps nothing open until then.
+    #[cfg(feature = "postgres")]
+    pub(super) fn prepare<W: Write>(
+        &self,
+        write: W,
+    ) -> (impl FnOnce() + Send + 'static, oneshot::Receiver<Result<W::Answer, SharedError>>) {
+        let (reply, answer) = oneshot::channel();
+        let (inbox, busy) = (self.inbox.downgrade(), Arc::downgrade(&self.busy));
+        let send = move || {
+            if let (Some(inbox), Some(busy)) = (inbox.upgrade(), busy.upgrade()) {
+                let pending = Box::new(Pending { write, answer: None, reply, busy });
+                // An error drops the answer's sender with it.
+                let _ = inbox.try_send(Message::Run(pending));
+            }
+        };
+        (send, answer)
+    }
+
     /// Finishes what waits, and closes the connection.
     pub(super) async fn close(&self) {
         let (reply, closed) = oneshot::channel();

@@ -77,25 +77,26 @@ impl PostgresLink {
     pub(crate) fn telling(&self) -> Option<Telling> {
         // Behind a pooler it tells those that are not.
         // A transaction that notifies waits for the disk like any other, if it is not told not to.
-        let notify = |kind| {
+        let notify = |kind: &str| {
             let (channel, sender) = (self.channel(), &self.sender);
-            format!(
+            let text = format!(
                 "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY \"{channel}\", '{kind}:{sender}'; \
                  COMMIT"
-            )
+            );
+            text.into()
         };
         let notice = Notice {
             channel: self.channel().into(),
-            text: format!("{}:{}", listen::NEWS, self.sender).into(),
+            text: format!("{}:{}", listen::KINDS.jobs, self.sender).into(),
         };
-        Some(Telling::of(notify(listen::NEWS).into(), notify(listen::FOR_READERS).into(), notice))
+        Some(Telling::of(notify, listen::KINDS, notice))
     }
 }
 
 impl PostgresLink {
     /// Tells everybody, this program as well, of what is committed later.
     pub(crate) fn notify_inside(&self) -> Arc<str> {
-        format!("NOTIFY \"{}\", '{}:'", self.channel(), listen::NEWS).into()
+        format!("NOTIFY \"{}\", '{}:'", self.channel(), listen::KINDS.news).into()
     }
 }
 

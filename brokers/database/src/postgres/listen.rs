@@ -10,13 +10,11 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::database::{Ear, Wake, Watch};
+use crate::database::{Ear, Kinds, Wake, Watch};
 
-/// What is told: jobs are ready or have ended.
-pub(super) const NEWS: &str = "n";
-
-/// What is told: jobs were handed out, or have said something.
-pub(super) const FOR_READERS: &str = "r";
+/// What is told: anything; that jobs were stored; that jobs were handed out, or have said something. A program
+/// that does not know a word takes it for anything.
+pub(super) const KINDS: Kinds = Kinds { news: "n", jobs: "j", readers: "r" };
 
 /// A thread that listens, which ends when this is dropped. It is no task, because it outlives the
 /// runtime of whoever opened the store.
@@ -98,7 +96,8 @@ impl Heard {
         while let Ok(Some(heard)) = listener.try_recv().await {
             match heard.payload().split_once(':') {
                 Some((_, sender)) if sender == self.own => {}
-                Some((FOR_READERS, _)) => self.wake.ring_for_readers(),
+                Some((kind, _)) if kind == KINDS.readers => self.wake.ring_for_readers(),
+                Some((kind, _)) if kind == KINDS.jobs => self.wake.ring_for_workers(),
                 // Whoever notifies by hand means it.
                 _ => self.wake.ring(),
             }
