@@ -40,6 +40,7 @@ impl Fetch {
     pub(crate) async fn run(self) {
         self.status.fetch_started();
         let mut spare = Spare::default();
+        let mut pace = Pace::new(Instant::now());
         let mut pause = Pause::default();
         let mut last_job = Instant::now();
         let mut left = self.config.max_jobs.map_or(u64::MAX, NonZeroU64::get);
@@ -52,6 +53,7 @@ impl Fetch {
                 continue;
             };
             let before = Before { open: self.hand.open(), ended: self.hand.ended() };
+            pace.note(Instant::now(), before.ended);
             // Before the question: what ends while it is under way may lead to new jobs.
             let was_empty = self.hand.is_empty();
             let asked = Instant::now();
@@ -64,7 +66,7 @@ impl Fetch {
                     self.status.fetched(deliveries.len());
                     left = left.saturating_sub(deliveries.len() as u64);
                     if deliveries.len() >= request.max.get() as usize {
-                        spare.learn(self.round(&before));
+                        spare.learn(self.round(&before, &pace));
                     } else {
                         spare.shrink();
                     }
@@ -120,12 +122,13 @@ impl Fetch {
         self.broker.reserve(request).await
     }
 
-    fn round(&self, before: &Before) -> Round {
+    fn round(&self, before: &Before, pace: &Pace) -> Round {
         let jobs = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         Round {
             open_before: jobs(before.open as u64),
             open_after: jobs(self.hand.open() as u64),
             ended: jobs(self.hand.ended() - before.ended),
+            paced: jobs(pace.jobs),
             slots: self.config.concurrency.get(),
         }
     }
@@ -222,12 +225,42 @@ struct Round {
     open_after: u32,
     /// Ended in between.
     ended: u32,
+    /// End in a [`MOMENT`].
+    paced: u32,
     /// The concurrency.
     slots: u32,
 }
 
+/// How many jobs end in a [`MOMENT`].
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    /// Ended until then.
+    ended: u64,
+    jobs: u64,
+}
+
+/// Whatever a round trip takes, a question is for so much work: to ask for a few jobs at a time would cost more
+/// than short jobs do.
+const MOMENT: Duration = Duration::from_millis(2);
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { since: now, ended: 0, jobs: 0 }
+    }
+
+    /// Measures over a moment at least.
+    fn note(&mut self, now: Instant, ended: u64) {
+        let took = now.saturating_duration_since(self.since);
+        if took >= MOMENT {
+            let jobs = (ended - self.ended) as f64 * MOMENT.as_secs_f64() / took.as_secs_f64();
+            *self = Self { since: now, ended, jobs: jobs as u64 };
+        }
+    }
+}
+
 /// How many jobs to hold beyond the free slots: about twice as many as run during a round trip,
-/// so that the next answer is there before they are used up.
+/// so that the next answer is there before they are used up, and as many as run in a moment.
 #[derive(Debug, Default)]
 struct Spare {
     jobs: u32,
@@ -236,12 +269,12 @@ struct Spare {
 impl Spare {
     /// Learns from an answer that brought all that was asked for.
     fn learn(&mut self, round: Round) {
-        let Round { open_before, open_after, ended, slots } = round;
+        let Round { open_before, open_after, ended, paced, slots } = round;
         // When most of the hand was used up, what ended says how much there was, not how much
         // could have been done: a slow job's end does not count, it is one among many.
         let ran_dry = open_after < slots && ended.saturating_mul(2) >= open_before.max(1);
         let wanted = if ran_dry { (self.jobs + slots) * 2 } else { ended.saturating_mul(2) };
-        self.jobs = wanted.max(self.jobs / 2).min(MAX_RESERVE);
+        self.jobs = wanted.max(paced).max(self.jobs / 2).min(MAX_RESERVE);
     }
 
     /// Learns from an answer that the queues are running out.
@@ -285,7 +318,22 @@ mod tests {
     }
 
     fn round(open_before: u32, ended: u32) -> Round {
-        Round { open_before, open_after: open_before - ended, ended, slots: 16 }
+        Round { open_before, open_after: open_before - ended, ended, paced: 0, slots: 16 }
+    }
+
+    #[test]
+    fn a_question_is_for_a_moment_s_work_though_the_answer_comes_at_once() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        pace.note(start + MOMENT / 2, 1_000);
+        assert_eq!(pace.jobs, 0, "that was too short to say");
+        pace.note(start + 2 * MOMENT, 1_600);
+        assert_eq!(pace.jobs, 800);
+        let mut spare = Spare::default();
+        spare.learn(Round { paced: 800, ..round(16, 1) });
+        assert_eq!(spare.jobs, 800);
+        pace.note(start + 1_000 * MOMENT, 1_700);
+        assert_eq!(pace.jobs, 0);
     }
 
     #[test]
