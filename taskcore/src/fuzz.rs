@@ -149,7 +149,7 @@ fn cron() {
         // is nothing that a fuzzer can learn, or it would come to take no others.
         let mut hash = DefaultHasher::new();
         hash.write(bytes);
-        if hash.finish() % 64 == 0 {
+        if hash.finish().is_multiple_of(64) {
             check_ticks(&spec, timestamp(1_000 * i64::from(u32::from_be_bytes(*seconds))));
         }
     });
