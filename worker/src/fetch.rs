@@ -47,6 +47,8 @@ impl Fetch {
         while !self.stop.is_cancelled() && left > 0 {
             if self.hand.take_slow() {
                 spare = Spare::default();
+                // What went back has ended as well, and says nothing.
+                pace.begin(Instant::now(), self.hand.ended());
             }
             let Some(request) = self.request(&spare, left) else {
                 self.wait_for_room().await;
@@ -66,6 +68,7 @@ impl Fetch {
                     self.status.fetched(deliveries.len());
                     left = left.saturating_sub(deliveries.len() as u64);
                     if deliveries.len() >= request.max.get() as usize {
+                        pace.note(Instant::now(), self.hand.ended());
                         spare.learn(self.round(&before, &pace));
                     } else {
                         spare.shrink();
@@ -247,6 +250,11 @@ const MOMENT: Duration = Duration::from_millis(2);
 impl Pace {
     fn new(now: Instant) -> Self {
         Self { since: now, ended: 0, jobs: 0 }
+    }
+
+    /// Measures anew.
+    fn begin(&mut self, now: Instant, ended: u64) {
+        *self = Self { since: now, ended, jobs: 0 };
     }
 
     /// Measures over a moment at least.

@@ -255,6 +255,11 @@ pub(crate) fn is_repeated(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
+/// Whether the server can keep no more notifications: PostgreSQL's program_limit_exceeded.
+pub(crate) fn is_full(error: &sqlx::Error) -> bool {
+    of_database(error, |code| code == "54000")
+}
+
 /// Whether the connection is lost, or the server is about to end it.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {

@@ -140,6 +140,15 @@ impl DatabaseBroker {
         {
             return Ok(found);
         }
+        self.look_and_claim(request, queues).await
+    }
+
+    /// The same in several steps.
+    async fn look_and_claim(
+        &self,
+        request: &Reserve,
+        queues: &[String],
+    ) -> Result<Found, BrokerError> {
         let look = self.look(queues).await?;
         let now_ms = self.store.clock().now_ms();
         let is_due = look.due_at.is_some_and(|due_at| due_at <= now_ms);
@@ -161,6 +170,8 @@ impl DatabaseBroker {
         until_ms: i64,
     ) -> Result<Found, BrokerError> {
         #[cfg(feature = "postgres")]
+        let before = listener.rings();
+        #[cfg(feature = "postgres")]
         let at_ring = ClaimAtOnce::of(request, &self.store.link.dialect)
             .map(|claim| self.store.write_at_ring(claim));
         let news = listener.wait(self.store.clock(), until_ms, self.stops(request));
@@ -175,12 +186,15 @@ impl DatabaseBroker {
                 }
             };
             // An error is that it was not sent.
-            if let Ok(answered) = answered
-                && let Some(found) = self.store.checked(answered)?
-            {
-                return Ok(found);
+            let Ok(answered) = answered else { return self.claim(request, queues).await };
+            let Some(found) = self.store.checked(answered)? else {
+                return self.look_and_claim(request, queues).await;
+            };
+            // It was sent by the first ring, and may not have seen what a later one was about.
+            if found.deliveries.is_empty() && listener.rings() > before + 1 {
+                return self.claim(request, queues).await;
             }
-            return self.claim(request, queues).await;
+            return Ok(found);
         }
         news.await;
         self.claim(request, queues).await

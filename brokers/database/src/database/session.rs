@@ -22,7 +22,7 @@ pub(crate) struct Session<'c> {
     pub(super) now_ms: i64,
     /// Set when jobs became ready, scheduled or final: then whoever waits looks again.
     pub(super) has_news: bool,
-    /// Set instead by a statement that has stored jobs and done nothing else: then only workers look again.
+    /// Set instead by a statement that has stored jobs and done nothing else: then only workers and readers look again.
     pub(super) has_jobs: bool,
     /// Set when a job said something, or a reader wants something of one.
     pub(super) has_reports: bool,

@@ -13,7 +13,7 @@ use super::row;
 use super::session::Session;
 use super::statements::transactions as statements;
 use super::writer::Operation;
-use crate::error::{Error, SharedError, is_busy, is_lost, is_repeated, is_transient};
+use crate::error::{Error, SharedError, is_busy, is_full, is_lost, is_transient};
 
 /// What it takes to open its connection, again after a loss of it.
 #[derive(Debug)]
@@ -175,8 +175,8 @@ impl Transactor {
                 Ok(Ok(is_done)) => break is_done,
                 // What the server has refused leaves the connection as it was.
                 Ok(Err(error)) if error.as_database_error().is_some() && !is_lost(&error) => {
-                    // Where it may only have refused to tell others, they are told later.
-                    if is_repeated(&error) || session.notice.take().is_none() {
+                    // Where it has only refused to tell others, they are told later.
+                    if !is_full(&error) || session.notice.take().is_none() {
                         break false;
                     }
                 }

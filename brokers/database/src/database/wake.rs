@@ -237,6 +237,12 @@ pub(crate) struct Listener<'a> {
 }
 
 impl Listener<'_> {
+    /// How often it has rung, whether or not that was waited for.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn rings(&self) -> u64 {
+        *self.rings.borrow()
+    }
+
     /// Waits until it rings, the clock shows `until_ms`, a token fires, or it is time to look
     /// without having been told. Cancel-safe.
     pub(crate) async fn wait(

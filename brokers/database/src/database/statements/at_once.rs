@@ -62,9 +62,8 @@ pub(in crate::database) static STORE: Bulk = Bulk::nowhere(
 /// Leases the head of a queue, in a commit that does not wait for the disk; answers a row for each job, or one
 /// without a job, and when the next scheduled job is due. `is_open` is false, and nothing is done, where a
 /// transaction has to look: somebody has the store for himself, a scheduled job is due, or the first job has
-/// expired. Those that have expired behind it, which are looked for only if there are any, are passed over and
-/// ended by upkeep. Who had the store for himself until the statement began is not missed: what he has taken
-/// from the queue is not taken again.
+/// expired; upkeep ends those that have expired behind it. Who had the store for himself until the statement
+/// began is not missed: what he has taken from the queue is not taken again.
 #[cfg(feature = "postgres")]
 pub(in crate::database) const CLAIM: Statement = Statement::nowhere().on_postgres(
     "WITH clock AS MATERIALIZED (
@@ -77,8 +76,6 @@ pub(in crate::database) const CLAIM: Statement = Statement::nowhere().on_postgre
               ORDER BY r.rank, r.due_at, r.seq LIMIT 1) AS first),
      gate AS MATERIALIZED (
          SELECT now_ms, next_due_at, EXISTS (SELECT 1 FROM hereafter_unique) AS has_keys,
-             EXISTS (SELECT 1 FROM hereafter_expiry AS e WHERE e.expires_at <= now_ms)
-                 AS has_expired,
              commits = 'off' AND is_free AND coalesce(next_due_at > now_ms, true)
                  AND NOT EXISTS (SELECT 1 FROM hereafter_job AS j WHERE j.seq = first
                      AND j.expires_at <= now_ms AND j.failures = 0 AND j.losses = 0)
@@ -89,10 +86,9 @@ pub(in crate::database) const CLAIM: Statement = Statement::nowhere().on_postgre
              SELECT ctid FROM hereafter_ready AS r
              WHERE (SELECT is_open FROM gate) AND r.queue = ?
                AND NOT EXISTS (SELECT 1 FROM hereafter_paused AS p WHERE p.queue = ?)
-               AND (NOT (SELECT has_expired FROM gate)
-                   OR (SELECT j.expires_at <= (SELECT now_ms FROM gate)
-                       AND j.failures = 0 AND j.losses = 0
-                       FROM hereafter_job AS j WHERE j.seq = r.seq) IS NOT TRUE)
+               AND NOT EXISTS (SELECT 1 FROM hereafter_job AS j WHERE j.seq = r.seq
+                   AND j.expires_at <= (SELECT now_ms FROM gate)
+                   AND j.failures = 0 AND j.losses = 0)
              ORDER BY r.rank, r.due_at, r.seq LIMIT ? FOR UPDATE SKIP LOCKED))
          RETURNING rank, due_at, seq),
      leased AS (
