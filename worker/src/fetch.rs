@@ -40,7 +40,7 @@ impl Fetch {
     pub(crate) async fn run(self) {
         self.status.fetch_started();
         let mut spare = Spare::default();
-        let mut pace = Pace::new(Instant::now());
+        let mut pace = Pace::new(Instant::now(), 0);
         let mut pause = Pause::default();
         let mut last_job = Instant::now();
         let mut left = self.config.max_jobs.map_or(u64::MAX, NonZeroU64::get);
@@ -48,7 +48,7 @@ impl Fetch {
             if self.hand.take_slow() {
                 spare = Spare::default();
                 // What went back has ended as well, and says nothing.
-                pace.begin(Instant::now(), self.hand.ended());
+                pace = Pace::new(Instant::now(), self.hand.ended());
             }
             let Some(request) = self.request(&spare, left) else {
                 self.wait_for_room().await;
@@ -248,13 +248,9 @@ struct Pace {
 const MOMENT: Duration = Duration::from_millis(2);
 
 impl Pace {
-    fn new(now: Instant) -> Self {
-        Self { since: now, ended: 0, jobs: 0 }
-    }
-
-    /// Measures anew.
-    fn begin(&mut self, now: Instant, ended: u64) {
-        *self = Self { since: now, ended, jobs: 0 };
+    /// Nothing is known yet; so many jobs have ended before.
+    fn new(now: Instant, ended: u64) -> Self {
+        Self { since: now, ended, jobs: 0 }
     }
 
     /// Measures over a moment at least.
@@ -332,7 +328,7 @@ mod tests {
     #[test]
     fn a_question_is_for_a_moment_s_work_though_the_answer_comes_at_once() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = Pace::new(start, 0);
         pace.note(start + MOMENT / 2, 1_000);
         assert_eq!(pace.jobs, 0, "that was too short to say");
         pace.note(start + 2 * MOMENT, 1_600);
